@@ -1,0 +1,1 @@
+//! calotype: one master per picture, every rendition made on request.

@@ -1,0 +1,2 @@
+//! The `calotype` binary.
+fn main() {}
