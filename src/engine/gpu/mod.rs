@@ -1,0 +1,1 @@
+//! The GPU engine: WGSL compute shaders through wgpu.

@@ -1,0 +1,1 @@
+//! Which engine runs a job, by estimated cost: a pure function of a cost table.

@@ -1,0 +1,85 @@
+//! The oracle: every pass as plainly as it can be written, one thread, no unsafe. It never gets faster.
+//!
+//! Invariants: `load`, `resize_h`, `resize_v` and `pack` work in f32 with f64-computed taps, sum in tap order and round
+//! once, in `pack`; all other passes are integer arithmetic stated to the bit, so that every engine can match them
+//! exactly.
+
+mod convert;
+mod place;
+mod resize;
+mod sharpen;
+
+use std::time::Instant;
+
+pub use convert::{rgb_to_ycbcr, ycbcr_to_rgb};
+pub use place::place;
+pub use resize::{Working, load, pack, resize_h, resize_v};
+pub use sharpen::{Blurred, sharpen, unsharp_h, unsharp_v};
+
+use crate::engine::{Completion, Done, Engine, Job};
+use crate::error::Result;
+use crate::pixel::{Image, RowSource};
+use crate::plan::{Pass, Plan};
+
+/// The scalar engine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scalar;
+
+impl Engine for Scalar {
+    fn name(&self) -> &'static str {
+        "scalar"
+    }
+
+    fn submit(&self, job: Job, done: Done) {
+        let start = Instant::now();
+        let images = job.plans.iter().map(|plan| render(&*job.source, plan, &job)).collect();
+        done(Completion { images, pass_time: start.elapsed() });
+    }
+}
+
+/// What stands between two passes.
+enum State {
+    Packed(Image),
+    Working(Working),
+    Blurred(Image, Blurred),
+}
+
+fn render(source: &dyn RowSource, plan: &Plan, job: &Job) -> Result<Image> {
+    let mut state = State::Packed(whole(source));
+    for pass in &plan.passes {
+        job.cancel.check(pass.name())?;
+        state = match (state, pass) {
+            (State::Packed(image), Pass::YcbcrToRgb) => State::Packed(ycbcr_to_rgb(&image)),
+            (State::Packed(image), Pass::RgbToYcbcr { chroma }) => State::Packed(rgb_to_ycbcr(&image, *chroma)),
+            (State::Packed(image), Pass::Load { space, add_alpha }) => State::Working(load(&image, *space, *add_alpha)),
+            (State::Working(planes), Pass::ResizeH(resample)) => State::Working(resize_h(&planes, resample)),
+            (State::Working(planes), Pass::ResizeV(resample)) => State::Working(resize_v(&planes, resample)),
+            (State::Working(planes), Pass::Pack { space }) => State::Packed(pack(&planes, *space)),
+            (State::Packed(image), Pass::UnsharpH(usm)) => {
+                let blurred = unsharp_h(&image, usm);
+                State::Blurred(image, blurred)
+            }
+            (State::Blurred(image, blurred), Pass::UnsharpV(usm)) => State::Packed(unsharp_v(&image, &blurred, usm)),
+            (State::Packed(image), Pass::Sharpen) => State::Packed(sharpen(&image)),
+            (State::Packed(image), Pass::Place { canvas, x, y, fill }) => {
+                State::Packed(place(&image, *canvas, *x, *y, *fill))
+            }
+            // The planner alone writes plans, and a test checks every order it can write.
+            (_, pass) => unreachable!("{} out of order", pass.name()),
+        };
+    }
+    match state {
+        State::Packed(image) => Ok(image),
+        State::Working(_) | State::Blurred(..) => unreachable!("a plan ends packed"),
+    }
+}
+
+/// All rows of a source as an image.
+fn whole(source: &dyn RowSource) -> Image {
+    let mut image = Image::new(source.size(), source.format());
+    for (i, plane) in image.planes_mut().iter_mut().enumerate() {
+        let rows = plane.size().h;
+        plane.data_mut().copy_from_slice(source.rows(i, 0, rows));
+    }
+    image
+}

@@ -1,0 +1,273 @@
+//! What can go wrong, and whose fault it is.
+//!
+//! Status code, retry and log level are each one `match` on [`Blame`] or [`Error`] elsewhere; no variant is a free text.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::pixel::Size;
+
+/// The crate's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Who can do something about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// The request is wrong; sending it again will not help.
+    Client,
+    /// The source is missing, broken or over a limit.
+    Source,
+    /// Too much to do just now; the client may try again.
+    Load,
+    /// The GPU failed; the job is safe to run elsewhere.
+    Device,
+    /// The site's configuration is wrong.
+    Config,
+    /// We are wrong.
+    Bug,
+}
+
+/// Every error of the product.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A command does not parse, is out of range, or breaks a rule of its own. Names it and what was expected.
+    Command {
+        /// The command in the protocol's spelling.
+        key: &'static str,
+        /// Its value as it was sent, decoded, shortened to a readable length.
+        got: String,
+        /// What would have been right.
+        want: Cow<'static, str>,
+    },
+    /// A command nobody knows, in strict mode.
+    UnknownCommand {
+        /// The name as it was sent.
+        name: String,
+        /// The known name nearest to it.
+        nearest: Option<&'static str>,
+    },
+    /// A command or value of the protocol that calotype does not do (yet).
+    NotSupported {
+        /// The command in the protocol's spelling.
+        key: &'static str,
+        /// Its value.
+        got: String,
+    },
+    /// `$name$` names no preset.
+    UnknownPreset {
+        /// The name between the dollars.
+        name: String,
+    },
+    /// The request breaks a rule that belongs to no single command (too many modifiers, a path that is no asset, …).
+    Request {
+        /// The part that is wrong, shortened.
+        got: String,
+        /// What would have been right.
+        want: Cow<'static, str>,
+    },
+    /// The reply would be larger than MaxPix.
+    MaxPix {
+        /// Size asked for.
+        size: Size,
+        /// The company's MaxPix.
+        max: Size,
+    },
+    /// No company or asset of that name.
+    NotFound {
+        /// `Company/Asset` as asked for.
+        id: String,
+    },
+    /// A path that leaves the company's root, or is no regular file.
+    Forbidden {
+        /// `Company/Asset` as asked for.
+        id: String,
+    },
+    /// The source is no picture in a known, allowed format.
+    UnknownFormat {
+        /// Its first bytes, as text for a person.
+        starts_with: String,
+    },
+    /// The source is of a known format, but broken beyond use.
+    BrokenSource {
+        /// The format, lower case.
+        format: &'static str,
+        /// The decoder's reason.
+        reason: String,
+    },
+    /// The source's header claims more pixels than allowed.
+    SourceTooLarge {
+        /// Size in the header.
+        size: Size,
+        /// Pixels allowed.
+        pixels_max: u64,
+    },
+    /// The source has more bytes than allowed.
+    SourceTooLong {
+        /// Bytes allowed.
+        bytes_max: u64,
+    },
+    /// One job would need more memory than all jobs may have.
+    TooMuchMemory {
+        /// Bytes the job needs.
+        bytes: u64,
+        /// Bytes all jobs may have (`daemon.memory`).
+        bytes_max: u64,
+    },
+    /// The queue is full; nothing was started.
+    Busy {
+        /// Which queue.
+        lane: &'static str,
+        /// Its depth.
+        depth: usize,
+    },
+    /// The deadline passed before the stage named.
+    Deadline {
+        /// The stage that was not begun.
+        before: &'static str,
+    },
+    /// The client left; the job stopped before the stage named. Nobody reads this.
+    Cancelled {
+        /// The stage that was not begun.
+        before: &'static str,
+    },
+    /// The daemon is draining and takes no more work.
+    Draining,
+    /// The GPU was lost, ran out of memory or refused the submission.
+    Device {
+        /// What it was doing.
+        doing: &'static str,
+        /// The driver's or wgpu's words.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An encoder refused our own pixels.
+    Encode {
+        /// The format, lower case.
+        format: &'static str,
+        /// The encoder's reason.
+        reason: String,
+    },
+    /// A job panicked; it was caught at the lane's edge.
+    Panic {
+        /// The panic's message.
+        message: String,
+    },
+    /// The configuration is wrong; nothing was started.
+    Config {
+        /// `section.key`, or the file.
+        key: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// A file or socket operation failed.
+    Io {
+        /// What was being done, a verb phrase.
+        doing: &'static str,
+        /// To which file or socket.
+        path: PathBuf,
+        /// The system's words.
+        cause: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Who can fix it. Status, retry and log level each read this in exactly one `match`.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Command { .. }
+            | Self::UnknownCommand { .. }
+            | Self::NotSupported { .. }
+            | Self::UnknownPreset { .. }
+            | Self::Request { .. }
+            | Self::MaxPix { .. }
+            | Self::Forbidden { .. } => Blame::Client,
+            Self::NotFound { .. }
+            | Self::UnknownFormat { .. }
+            | Self::BrokenSource { .. }
+            | Self::SourceTooLarge { .. }
+            | Self::SourceTooLong { .. }
+            | Self::TooMuchMemory { .. } => Blame::Source,
+            Self::Busy { .. } | Self::Deadline { .. } | Self::Cancelled { .. } | Self::Draining => Blame::Load,
+            Self::Device { .. } => Blame::Device,
+            Self::Config { .. } => Blame::Config,
+            Self::Encode { .. } | Self::Panic { .. } | Self::Io { .. } => Blame::Bug,
+        }
+    }
+
+    /// A command's bad value, shortened so that no reply or log line grows with it.
+    pub fn command(key: &'static str, got: &str, want: impl Into<Cow<'static, str>>) -> Self {
+        Self::Command { key, got: shortened(got), want: want.into() }
+    }
+
+    /// A broken source.
+    pub fn broken(format: &'static str, reason: impl fmt::Display) -> Self {
+        Self::BrokenSource { format, reason: shortened(&reason.to_string()) }
+    }
+}
+
+/// Control characters out, at most 80 characters.
+pub fn shortened(text: &str) -> String {
+    const CHARS_MAX: usize = 80;
+    let mut out: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(CHARS_MAX).collect();
+    if text.chars().count() > CHARS_MAX {
+        out.push('…');
+    }
+    out
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command { key, got, want } => write!(f, "{key}=\"{got}\": expected {want}"),
+            Self::UnknownCommand { name, nearest: Some(near) } => {
+                write!(f, "unknown command \"{name}\": did you mean {near}?")
+            }
+            Self::UnknownCommand { name, nearest: None } => write!(f, "unknown command \"{name}\""),
+            Self::NotSupported { key, got } => {
+                write!(f, "{key}=\"{got}\": known, but not supported by calotype")
+            }
+            Self::UnknownPreset { name } => {
+                write!(f, "${name}$: the company has no preset of that name")
+            }
+            Self::Request { got, want } => write!(f, "request \"{got}\": expected {want}"),
+            Self::MaxPix { size, max } => write!(f, "reply of {size} pixels is over MaxPix {},{}", max.w, max.h),
+            Self::NotFound { id } => write!(f, "no such image: {id}"),
+            Self::Forbidden { id } => write!(f, "not a path inside the company's images: {id}"),
+            Self::UnknownFormat { starts_with } => {
+                write!(f, "not a picture in a known format (it starts with \"{starts_with}\")")
+            }
+            Self::BrokenSource { format, reason } => write!(f, "broken {format} source: {reason}"),
+            Self::SourceTooLarge { size, pixels_max } => {
+                write!(f, "source of {size} pixels: at most {pixels_max} pixels are allowed")
+            }
+            Self::SourceTooLong { bytes_max } => {
+                write!(f, "source too long: at most {bytes_max} bytes are allowed")
+            }
+            Self::TooMuchMemory { bytes, bytes_max } => {
+                write!(f, "needs {bytes} bytes of memory: all jobs together may have {bytes_max}")
+            }
+            Self::Busy { lane, depth } => write!(f, "busy: the {lane} queue of {depth} is full"),
+            Self::Deadline { before } => write!(f, "deadline passed before {before}"),
+            Self::Cancelled { before } => write!(f, "client left before {before}"),
+            Self::Draining => write!(f, "shutting down"),
+            Self::Device { doing, cause } => write!(f, "gpu failed while {doing}: {cause}"),
+            Self::Encode { format, reason } => write!(f, "{format} encoder: {reason}"),
+            Self::Panic { message } => write!(f, "internal error: {message}"),
+            Self::Config { key, problem } => write!(f, "{key}: {problem}"),
+            Self::Io { doing, path, cause } => {
+                write!(f, "cannot {doing} {}: {cause}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Device { cause, .. } => Some(&**cause),
+            Self::Io { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Convolution weights: filter functions, tap tables, Gaussian taps, transfer curves.
+//!
+//! Computed once, in f64, on the CPU, and handed to every engine unchanged, so that engines can differ only in the
+//! order of their sums.
+
+mod gaussian;
+mod taps;
+pub mod transfer;
+
+use std::fmt;
+
+pub use gaussian::{SigmaPx, UnsharpTaps};
+pub use taps::{Axis, Edge, Taps};
+
+/// The filters of `resMode` (protocol.md 2.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kernel {
+    /// `bilin`: triangle, support 1, stretched on reduction (so less aliasing than the original's).
+    Bilin,
+    /// `bicub`: Catmull-Rom (B = 0, C = ½), support 2, stretched on reduction.
+    Bicub,
+    /// `sharp2` and its retired alias `sharp`: Lanczos, support 3, stretched on reduction.
+    Sharp2,
+    /// `bisharp`: bicubic with B = 0, C = ¾ on reduction, as `bicub` on enlargement.
+    Bisharp,
+    /// `trilin`: linear blend of the two neighbouring 2× box pyramid levels, bilinear inside each.
+    Trilin,
+}
+
+impl Kernel {
+    /// Every filter once.
+    pub const ALL: [Self; 5] = [Self::Bilin, Self::Bicub, Self::Sharp2, Self::Bisharp, Self::Trilin];
+
+    /// The protocol's own keyword.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Bilin => "bilin",
+            Self::Bicub => "bicub",
+            Self::Sharp2 => "sharp2",
+            Self::Bisharp => "bisharp",
+            Self::Trilin => "trilin",
+        }
+    }
+
+    /// From the protocol's keyword, case-insensitive.
+    pub fn from_keyword(word: &str) -> Option<Self> {
+        if word.eq_ignore_ascii_case("sharp") {
+            return Some(Self::Sharp2);
+        }
+        Self::ALL.into_iter().find(|k| k.keyword().eq_ignore_ascii_case(word))
+    }
+
+    /// Half-width of the filter in source samples at scale 1 (of the bilinear part, for `trilin`).
+    pub fn support(self) -> f64 {
+        match self {
+            Self::Bilin | Self::Trilin => 1.0,
+            Self::Bicub | Self::Bisharp => 2.0,
+            Self::Sharp2 => 3.0,
+        }
+    }
+
+    /// The continuous filter at `x` source samples from its centre; `reduces` picks `bisharp`'s sharper half.
+    ///
+    /// - Source: Keys, "Cubic convolution interpolation" (1981), with a = −C; Turkowski, "Filters for Common Resampling
+    ///   Tasks", Graphics Gems (1990) for Lanczos
+    pub fn weight(self, x: f64, reduces: bool) -> f64 {
+        let x = x.abs();
+        match self {
+            Self::Bilin | Self::Trilin => (1.0 - x).max(0.0),
+            Self::Bicub => keys(x, -0.5),
+            Self::Bisharp => keys(x, if reduces { -0.75 } else { -0.5 }),
+            Self::Sharp2 => {
+                if x < 3.0 {
+                    sinc(x) * sinc(x / 3.0)
+                } else {
+                    0.0
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.keyword())
+    }
+}
+
+fn keys(x: f64, a: f64) -> f64 {
+    if x < 1.0 {
+        ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a
+    } else {
+        0.0
+    }
+}
+
+fn sinc(x: f64) -> f64 {
+    if x == 0.0 {
+        1.0
+    } else {
+        let px = std::f64::consts::PI * x;
+        px.sin() / px
+    }
+}

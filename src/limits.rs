@@ -1,0 +1,48 @@
+//! Every ceiling of the product in one place, unit last, so that nothing anywhere is unbounded.
+//!
+//! Invariant: a `_MAX` here is a hard wall. What a site owner may lower or raise is in `config`, which starts from
+//! these values.
+
+/// Pixels of a source picture, upright or not, checked on the header before any pixel exists.
+pub const SOURCE_PIXELS_MAX: u64 = 100_000_000;
+/// One side of a source picture, px.
+pub const SOURCE_SIDE_MAX: u32 = 65_535;
+/// Bytes of one source file or request body.
+pub const SOURCE_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of metadata (ICC profile, EXIF) read from a source.
+pub const METADATA_BYTES_MAX: usize = 16 << 20;
+/// Pixels of a finished view; the original's own limit is 16 megapixels [r-image-size-limits], ours leaves room for
+/// companies that raise MaxPix.
+pub const VIEW_PIXELS_MAX: u64 = 100_000_000;
+/// One side of a finished view, px.
+pub const VIEW_SIDE_MAX: u32 = 65_535;
+/// Taps of one resize window: a whole 65,535 px source onto one pixel.
+pub const TAPS_MAX: usize = 65_536;
+/// Half-width of an unsharp window in taps: radius 250 px reaches four standard deviations.
+pub const UNSHARP_REACH_MAX: usize = 1024;
+/// Bytes of a request's path and query.
+pub const URL_BYTES_MAX: usize = 16 << 10;
+/// Modifiers in one request, presets expanded.
+pub const MODIFIERS_MAX: usize = 512;
+/// Depth of presets inside presets.
+pub const PRESET_DEPTH_MAX: usize = 16;
+/// Bytes of a query after presets are expanded.
+pub const QUERY_EXPANDED_BYTES_MAX: usize = 64 << 10;
+/// Bytes of all request headers together.
+pub const HEADERS_BYTES_MAX: usize = 32 << 10;
+/// Renditions in one fan-out.
+pub const FANOUT_RENDITIONS_MAX: usize = 64;
+/// Bytes of the JSON part of a fan-out.
+pub const FANOUT_JSON_BYTES_MAX: usize = 64 << 10;
+/// Open requests of one daemon; above it new connections wait in the kernel's backlog.
+pub const OPEN_REQUESTS_MAX: usize = 4096;
+/// How long a drain may take before the daemon gives up on what is left, ms.
+pub const DRAIN_MS_MAX: u64 = 30_000;
+/// A GPU batch closes after this wait, us …
+pub const BATCH_WAIT_US_MAX: u64 = 500;
+/// … or this many jobs …
+pub const BATCH_JOBS_MAX: usize = 16;
+/// … or this many bytes of sources.
+pub const BATCH_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of one configuration file.
+pub const CONFIG_BYTES_MAX: u64 = 4 << 20;

@@ -1,0 +1,1 @@
+//! Computed demo and test pictures.

@@ -1,0 +1,329 @@
+//! The complete description of one rendition: plain, immutable, hashable data.
+//!
+//! Heads (`request`, `decide`) write it, hands (`engine`, `codec`) read it; it is all they share. Invariants: nothing
+//! downstream of a `Plan` reads the URL again; passes come in the order that [`Pass`] allows.
+
+use std::hash::{Hash, Hasher};
+
+use crate::kernel::{Axis, Kernel};
+use crate::pixel::{Chroma, PixelFormat, Ratio, Size, WorkingSpace};
+
+/// Formats calotype reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SourceFormat {
+    /// JPEG: baseline and progressive, grey, YCbCr, RGB, CMYK, YCCK.
+    Jpeg,
+    /// PNG, every colour type and depth.
+    Png,
+    /// WebP, lossy and lossless; the first page of an animation.
+    Webp,
+    /// GIF; the first page.
+    Gif,
+    /// TIFF; the first page.
+    Tiff,
+}
+
+impl SourceFormat {
+    /// Every readable format once.
+    pub const ALL: [Self; 5] = [Self::Jpeg, Self::Png, Self::Webp, Self::Gif, Self::Tiff];
+
+    /// Lower-case name, as in configuration and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpeg",
+            Self::Png => "png",
+            Self::Webp => "webp",
+            Self::Gif => "gif",
+            Self::Tiff => "tiff",
+        }
+    }
+}
+
+/// What a source's header says; no pixel was decoded for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Header {
+    /// The format, recognised by content.
+    pub format: SourceFormat,
+    /// Width and height upright, after EXIF orientation.
+    pub size: Size,
+    /// What [`DecodeAs::Native`] would give: the model the file stores (CMYK counts as RGB: it is converted on decode).
+    pub native: PixelFormat,
+    /// Whether an ICC profile other than sRGB is embedded (colours are converted to sRGB on decode).
+    pub converts_profile: bool,
+    /// EXIF orientation, 1 to 8.
+    pub orientation: u8,
+}
+
+/// Which planes the decoder shall hand out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DecodeAs {
+    /// As stored: Y Cb Cr of a JPEG stays Y Cb Cr.
+    Native,
+    /// R, G, B (grey sources stay grey), with alpha if the source has it.
+    Rgb,
+}
+
+/// One resample direction for all planes of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Resample {
+    /// The filter.
+    pub kernel: Kernel,
+    /// Axis of every full-size plane.
+    pub axis: Axis,
+    /// Axis of the chroma planes when they are half size; `None` when the picture has none.
+    pub chroma_axis: Option<Axis>,
+}
+
+/// Parameters of the unsharp mask, ready for the engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Unsharp {
+    /// Amount in 1/1024: 0 to 5120.
+    pub amount_q10: u16,
+    /// Effective radius in output pixels, in 2⁻²⁰ px.
+    pub radius_q20: u32,
+    /// Threshold in levels, 0 to 255.
+    pub threshold: u8,
+    /// Whether brightness alone is sharpened.
+    pub mono: bool,
+}
+
+impl Unsharp {
+    /// Effective radius in output pixels.
+    pub fn radius_px(&self) -> f64 {
+        f64::from(self.radius_q20) / f64::from(1 << 20)
+    }
+}
+
+/// What shows where the picture does not, or shines through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fill {
+    /// Nothing: transparent, alpha is kept.
+    Transparent,
+    /// An opaque colour, R G B; the result is opaque.
+    Opaque([u8; 3]),
+}
+
+/// One whole-image step. 8-bit planes go in and come out, except between `Load` and `Pack` (f32) and between
+/// `UnsharpH` and `UnsharpV` (8-bit planes plus their blurred halves).
+///
+/// Each has a shader, a scalar function and a differential case of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pass {
+    /// Y Cb Cr (either chroma size) to R G B, full size.
+    YcbcrToRgb,
+    /// R G B to Y Cb Cr.
+    RgbToYcbcr {
+        /// Chroma size of the result.
+        chroma: Chroma,
+    },
+    /// 8-bit encoded straight to f32, premultiplied, in the working space.
+    Load {
+        /// Space of the f32 planes.
+        space: WorkingSpace,
+        /// Give an opaque picture an alpha plane of 255 (its surroundings are transparent: `Edge::Transparent`).
+        add_alpha: bool,
+    },
+    /// Horizontal half of the resize.
+    ResizeH(Resample),
+    /// Vertical half of the resize.
+    ResizeV(Resample),
+    /// f32, premultiplied, in the working space to 8-bit encoded straight. Clamps and rounds, once.
+    Pack {
+        /// Space of the f32 planes.
+        space: WorkingSpace,
+    },
+    /// Horizontal blur of the unsharp mask.
+    UnsharpH(Unsharp),
+    /// Vertical blur, comparison and sharpening of the unsharp mask.
+    UnsharpV(Unsharp),
+    /// The fixed 3×3 of `op_sharpen`.
+    Sharpen,
+    /// Onto the view: crop, pad and flatten.
+    Place {
+        /// Size of the view.
+        canvas: Size,
+        /// Column of the view where the picture's left edge comes; negative: columns cut.
+        x: i32,
+        /// Row of the view where the picture's top edge comes; negative: rows cut.
+        y: i32,
+        /// What shows elsewhere and through.
+        fill: Fill,
+    },
+}
+
+impl Pass {
+    /// Names of all passes: shader file, entry point, scalar function, differential case.
+    pub const ALL: [&'static str; 10] = [
+        "ycbcr_to_rgb",
+        "rgb_to_ycbcr",
+        "load",
+        "resize_h",
+        "resize_v",
+        "pack",
+        "unsharp_h",
+        "unsharp_v",
+        "sharpen",
+        "place",
+    ];
+
+    /// Its name in [`Self::ALL`].
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::YcbcrToRgb => "ycbcr_to_rgb",
+            Self::RgbToYcbcr { .. } => "rgb_to_ycbcr",
+            Self::Load { .. } => "load",
+            Self::ResizeH(_) => "resize_h",
+            Self::ResizeV(_) => "resize_v",
+            Self::Pack { .. } => "pack",
+            Self::UnsharpH(_) => "unsharp_h",
+            Self::UnsharpV(_) => "unsharp_v",
+            Self::Sharpen => "sharpen",
+            Self::Place { .. } => "place",
+        }
+    }
+}
+
+/// Quality of a JPEG, 1 to 100, on libjpeg's scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JpegQuality(pub u8);
+
+/// Quality of a lossy WebP in hundredths, 0 to 10000, on libwebp's scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WebpQuality(pub u16);
+
+/// How to encode a rendition. Alpha is encoded when the pixels have it and the format can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EncodeSpec {
+    /// JPEG, optimised Huffman tables.
+    Jpeg {
+        /// Quality.
+        quality: JpegQuality,
+        /// 4:2:0 or 4:4:4.
+        chroma: Chroma,
+        /// Progressive scans.
+        progressive: bool,
+    },
+    /// PNG, 8 bits a channel.
+    Png,
+    /// Lossy WebP, 4:2:0.
+    Webp {
+        /// Quality.
+        quality: WebpQuality,
+    },
+    /// Lossless WebP.
+    WebpLossless,
+}
+
+impl EncodeSpec {
+    /// MIME type of the reply.
+    pub fn mime(&self) -> &'static str {
+        match self {
+            Self::Jpeg { .. } => "image/jpeg",
+            Self::Png => "image/png",
+            Self::Webp { .. } | Self::WebpLossless => "image/webp",
+        }
+    }
+
+    /// Lower-case name for logs and messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Jpeg { .. } => "jpeg",
+            Self::Png => "png",
+            Self::Webp { .. } | Self::WebpLossless => "webp",
+        }
+    }
+
+    /// Largest side the format can hold, px.
+    pub fn side_max(&self) -> u32 {
+        match self {
+            Self::Jpeg { .. } => 65_535,
+            Self::Png => u32::MAX >> 1,
+            Self::Webp { .. } | Self::WebpLossless => 16_383,
+        }
+    }
+}
+
+/// What may be served, as data: the format asked for and the candidates that replace it if strictly smaller, tried in
+/// order. Climbed by `sched`, which writes the [`Verdict`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EncodeLadder {
+    /// The rendition in the format asked for.
+    pub requested: EncodeSpec,
+    /// Formats to try instead, best first.
+    pub candidates: Vec<EncodeSpec>,
+}
+
+impl EncodeLadder {
+    /// Only the format asked for.
+    pub fn only(requested: EncodeSpec) -> Self {
+        Self { requested, candidates: Vec::new() }
+    }
+}
+
+/// What came of an [`EncodeLadder`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Every encoding that was made: its spec and its bytes, in the order they were made.
+    pub tried: Vec<(EncodeSpec, u64)>,
+    /// The one that is served.
+    pub served: EncodeSpec,
+}
+
+/// Smart Imaging's choices for one request, each with its reason. Intent, where [`Verdict`] is outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Factor by which the view is enlarged for the screen's pixel ratio; 1 is none.
+    pub dpr: Ratio,
+    /// Why.
+    pub dpr_reason: DprReason,
+}
+
+/// Why a [`Decision`] has its `dpr` (protocol.md 4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DprReason {
+    /// Neither the URL nor the company asks for it, or the URL says off (D1).
+    Off,
+    /// The URL's own value, exactly (D2).
+    Url,
+    /// The URL's value, lowered so that nothing is enlarged past the source (4.3, completion c).
+    NoEnlargement,
+}
+
+/// One rendition, completely: what to decode, which passes, how to encode.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Plan {
+    /// Upright size of the source this plan is for.
+    pub source: Size,
+    /// Which planes the decoder hands out.
+    pub decode: DecodeAs,
+    /// Size of the reply.
+    pub size: Size,
+    /// What the engine does, in order.
+    pub passes: Vec<Pass>,
+    /// How the result is encoded.
+    pub encode: EncodeLadder,
+}
+
+impl Plan {
+    /// A short stable name of this plan for logs and caches: equal plans, equal keys.
+    pub fn key(&self) -> u64 {
+        let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// FNV-1a: stable between runs, unlike the standard library's hashers.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &b in bytes {
+            self.0 = (self.0 ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}

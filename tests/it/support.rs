@@ -1,0 +1,1 @@
+//! What the tests share: random numbers, pictures, the comparator.
