@@ -183,8 +183,8 @@ pub fn chart(size: Size) -> Image {
         let c = if v < 0.12 {
             [((u * 12.0).floor() / 11.0).min(1.0); 3]
         } else if v < 0.26 {
-            let patch = ((u * 12.0) as u32).min(11);
-            std::array::from_fn(|c| [0.08, 0.5, 0.92][((patch / [1, 3, 2][c]) % 3) as usize])
+            let patch = (px * 12 / size.w.max(1)) as usize;
+            std::array::from_fn(|c| [0.08, 0.5, 0.92][(patch / [1, 3, 2][c]) % 3])
         } else if u < 0.62 {
             // Frequency grows with the radius and reaches Nyquist at the panel's edge.
             let (zx, zy) = (x - 0.31 * w, y - 0.63 * h);
@@ -308,7 +308,7 @@ const GLYPHS: &[(char, [u8; 7])] = &[
 ];
 
 /// Whether there is ink at (u, v) of a text block `columns` × `rows` characters that fills 0..1 × 0..1.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "inside the block, checked first")]
+#[expect(clippy::cast_possible_truncation, reason = "inside the block, checked first")]
 fn text(lines: &str, u: f32, v: f32, columns: usize, rows: usize) -> bool {
     if !(0.0..1.0).contains(&u) || !(0.0..1.0).contains(&v) {
         return false;
@@ -343,7 +343,7 @@ fn opaque(c: [f32; 3], grain: f32) -> [u8; 4] {
     [r, g, b, 255]
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=255")]
+#[expect(clippy::cast_possible_truncation, reason = "clamped to 0..=255")]
 fn byte(v: f32) -> u8 {
     (v.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
 }

@@ -78,7 +78,6 @@ fn raised(c: &Plane<u8>, x: usize, y: usize) -> i32 {
     (9 * at(x0, y0) + 3 * at(x1, y0) + 3 * at(x0, y1) + at(x1, y1) + 8) >> 4
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=255")]
 fn plane(size: Size, value: impl Fn(usize, usize) -> i32) -> Plane<u8> {
     let mut plane = Plane::new(size);
     for y in 0..size.h as usize {

@@ -146,12 +146,12 @@ pub fn pack(src: &Working, space: WorkingSpace) -> Image {
 fn encode(light: f32) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "working precision is f32")]
     {
-        transfer::encoded_from_linear(f64::from(light.max(0.0).min(255.0))) as f32
+        transfer::encoded_from_linear(f64::from(light.clamp(0.0, 255.0))) as f32
     }
 }
 
-/// ⌊v + ½⌋ clamped to 0..255. NaN becomes 0: `max` drops it.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=255 just before")]
+/// ⌊v + ½⌋ clamped to 0..255, NaN to 0: both are what a cast to `u8` does.
+#[expect(clippy::cast_possible_truncation, reason = "saturates by intention")]
 fn level(v: f32) -> u8 {
-    (v + 0.5).floor().max(0.0).min(255.0) as u8
+    (v + 0.5).floor() as u8
 }

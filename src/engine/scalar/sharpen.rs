@@ -185,7 +185,6 @@ fn map(size: Size, value: impl Fn(usize, usize) -> i32) -> Plane<i32> {
     plane
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=255")]
 fn clamped(src: &Plane<i32>) -> Plane<u8> {
     Plane::from_vec(src.size(), src.data().iter().map(|v| (*v).clamp(0, 255) as u8).collect())
 }
