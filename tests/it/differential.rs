@@ -1,1 +1,477 @@
-//! differential.
+//! Does every engine equal the oracle? Each pass × each engine × hostile sizes × {opaque, alpha, all 0, all 255, noise}.
+//!
+//! One case is one source and all its plans in one job, so that fan-out is exercised as well.
+
+use std::sync::Arc;
+
+use calotype::engine::Engine;
+use calotype::engine::scalar::Scalar;
+use calotype::kernel::{Axis, Edge, Kernel};
+use calotype::pixel::{Chroma, Image, Model, PixelFormat, Ratio, Size, WorkingSpace};
+use calotype::plan::{Fill, Pass, Plan, Resample, Unsharp};
+
+use crate::support::{
+    Content, SplitMix64, Tolerance, Worst, assert_close, check, difference, engines_under_test, picture, plan, render,
+    resample, resample_half,
+};
+
+const GREY_ALPHA: PixelFormat = PixelFormat { model: Model::Grey, alpha: true };
+const YCC_420: PixelFormat = PixelFormat { model: Model::Ycbcr(Chroma::Half), alpha: false };
+const YCC_444: PixelFormat = PixelFormat { model: Model::Ycbcr(Chroma::Full), alpha: false };
+const YCC_444_ALPHA: PixelFormat = PixelFormat { model: Model::Ycbcr(Chroma::Full), alpha: true };
+const CMYK: PixelFormat = PixelFormat { model: Model::Cmyk, alpha: false };
+
+/// One source, the plans over it, and how close engines must come.
+struct Case {
+    name: String,
+    source: Arc<Image>,
+    plans: Vec<Arc<Plan>>,
+    tolerance: Tolerance,
+}
+
+#[test]
+fn ycbcr_to_rgb() {
+    every_engine_equals_scalar("ycbcr_to_rgb");
+}
+
+#[test]
+fn rgb_to_ycbcr() {
+    every_engine_equals_scalar("rgb_to_ycbcr");
+}
+
+#[test]
+fn load_and_pack() {
+    every_engine_equals_scalar("load");
+    every_engine_equals_scalar("pack");
+}
+
+#[test]
+fn resize_h() {
+    every_engine_equals_scalar("resize_h");
+}
+
+#[test]
+fn resize_v() {
+    every_engine_equals_scalar("resize_v");
+}
+
+#[test]
+fn unsharp() {
+    every_engine_equals_scalar("unsharp_h");
+    every_engine_equals_scalar("unsharp_v");
+}
+
+#[test]
+fn sharpen() {
+    every_engine_equals_scalar("sharpen");
+}
+
+#[test]
+fn place() {
+    every_engine_equals_scalar("place");
+}
+
+/// A new pass without a case fails here: `cases` panics on a name it does not know.
+#[test]
+fn every_pass_has_cases_that_use_it() {
+    for pass in Pass::ALL {
+        let cases = cases(pass);
+        let plans = cases.iter().flat_map(|case| &case.plans);
+        let uses = plans.filter(|plan| plan.passes.iter().any(|p| p.name() == pass)).count();
+        assert!(uses >= 4, "{pass}: {uses} plans of its cases use it");
+    }
+}
+
+fn every_engine_equals_scalar(pass: &str) {
+    for case in cases(pass) {
+        let want = render(&Scalar, &case.source, &case.plans);
+        for engine in others() {
+            for ((want, got), plan) in want.iter().zip(render(&**engine, &case.source, &case.plans)).zip(&case.plans) {
+                let name = format!("{pass} on {}: {} {:?}", engine.name(), case.name, plan.passes);
+                let got = got.unwrap_or_else(|e| panic!("{name}: {e}"));
+                assert_close(&name, want.as_ref().expect("scalar cannot fail"), &got, case.tolerance);
+            }
+        }
+    }
+}
+
+/// All engines but the oracle itself.
+fn others() -> impl Iterator<Item = &'static Arc<dyn Engine>> {
+    engines_under_test().iter().filter(|engine| engine.name() != Scalar.name())
+}
+
+/// Sizes where a grid of 16 × 16, a strip or a vector goes wrong first.
+const HOSTILE: [Size; 8] = [
+    Size::new(1, 1),
+    Size::new(1, 17),
+    Size::new(17, 1),
+    Size::new(16, 16),
+    Size::new(16, 17),
+    Size::new(37, 23),
+    Size::new(101, 67),
+    Size::new(255, 257),
+];
+
+/// Larger than this, a case takes one content only, or the suite would take minutes.
+const SMALL_PX: u64 = 4096;
+
+fn cases(pass: &str) -> Vec<Case> {
+    let mut random = SplitMix64::new(pass);
+    match pass {
+        "ycbcr_to_rgb" => each([YCC_420, YCC_444, YCC_444_ALPHA], &mut random, Tolerance::Exact, |size, _, _| {
+            vec![plan(size, size, vec![Pass::YcbcrToRgb])]
+        }),
+        "rgb_to_ycbcr" => {
+            each([PixelFormat::RGB, PixelFormat::RGBA], &mut random, Tolerance::Exact, |size, format, _| {
+                let chromas = if format.alpha { vec![Chroma::Full] } else { vec![Chroma::Full, Chroma::Half] };
+                chromas.into_iter().map(|chroma| plan(size, size, vec![Pass::RgbToYcbcr { chroma }])).collect()
+            })
+        }
+        "load" | "pack" => {
+            let formats = [PixelFormat::GREY, GREY_ALPHA, PixelFormat::RGB, PixelFormat::RGBA, YCC_420, YCC_444, CMYK];
+            each(formats, &mut random, Tolerance::Levels(1), |size, format, _| {
+                let mut plans = Vec::new();
+                for space in spaces(format) {
+                    for add_alpha in [false, true] {
+                        if !(add_alpha && format == YCC_420) {
+                            plans.push(plan(size, size, vec![Pass::Load { space, add_alpha }, Pass::Pack { space }]));
+                        }
+                    }
+                }
+                plans
+            })
+        }
+        "resize_h" => resizes(&mut random, true),
+        "resize_v" => resizes(&mut random, false),
+        "unsharp_h" => unsharps(&mut random, |size| Size::new(size.samples().try_into().expect("small"), 1)),
+        "unsharp_v" => unsharps(&mut random, |size| size),
+        "sharpen" => {
+            each(ON_RGB, &mut random, Tolerance::Exact, |size, _, _| vec![plan(size, size, vec![Pass::Sharpen])])
+        }
+        "place" => each(ON_RGB, &mut random, Tolerance::Exact, |size, _, random| {
+            let fills = [Fill::Transparent, Fill::Opaque([255; 3]), Fill::Opaque([9, 200, 77])];
+            let (w, h) = (size.w.cast_signed(), size.h.cast_signed());
+            let mut plans = Vec::new();
+            for (canvas, x, y) in [
+                (size, 0, 0),
+                (Size::new(size.w + 5, size.h + 3), 2, 1),
+                (Size::new(size.w.div_ceil(2), size.h.div_ceil(3)), -w / 3, -h / 2),
+                (Size::new(19, 33), random.within(0, 40).cast_signed() - 20, -h / 3),
+                (Size::new(8, 8), w + 9, h + 9),
+            ] {
+                plans.extend(fills.map(|fill| plan(size, canvas, vec![Pass::Place { canvas, x, y, fill }])));
+            }
+            plans
+        }),
+        other => panic!("{other}: a pass without a differential case"),
+    }
+}
+
+const ON_RGB: [PixelFormat; 4] = [PixelFormat::GREY, GREY_ALPHA, PixelFormat::RGB, PixelFormat::RGBA];
+
+/// One case for each format, hostile size and content.
+fn each<const N: usize>(
+    formats: [PixelFormat; N],
+    random: &mut SplitMix64,
+    tolerance: Tolerance,
+    plans: impl Fn(Size, PixelFormat, &mut SplitMix64) -> Vec<Arc<Plan>>,
+) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for format in formats {
+        for size in HOSTILE {
+            for content in contents(size, format) {
+                let source = Arc::new(picture(content, size, format, random));
+                let plans = plans(size, format, random);
+                cases.push(Case { name: format!("{size} {format:?} {content:?}"), source, plans, tolerance });
+            }
+        }
+    }
+    cases
+}
+
+/// All contents on small pictures, noise on large ones: it holds every value and every alpha.
+fn contents(size: Size, format: PixelFormat) -> Vec<Content> {
+    let all = if size.pixels() > SMALL_PX { vec![Content::Noise] } else { Content::ALL.to_vec() };
+    all.into_iter().filter(|&content| format.alpha || content != Content::Alpha).collect()
+}
+
+fn spaces(format: PixelFormat) -> Vec<WorkingSpace> {
+    match format.model {
+        Model::Grey | Model::Rgb => vec![WorkingSpace::Encoded, WorkingSpace::Linear],
+        Model::Ycbcr(_) | Model::Cmyk => vec![WorkingSpace::Encoded],
+    }
+}
+
+/// Resizes of one direction; `across` is the picture's other side.
+fn resizes(random: &mut SplitMix64, horizontal: bool) -> Vec<Case> {
+    let mut cases = Vec::new();
+    let formats = [PixelFormat::GREY, PixelFormat::RGB, PixelFormat::RGBA, YCC_420];
+    for (src_len, across, dst_len) in [
+        (1, 1, 1),
+        (1, 17, 5),
+        (17, 1, 40),
+        (16, 16, 16),
+        (17, 16, 7),
+        (37, 23, 53),
+        (255, 257, 101),
+        (1, 2, 4096),
+        (4096, 2, 1),
+    ] {
+        let turned = |len| if horizontal { Size::new(len, across) } else { Size::new(across, len) };
+        let (size, dst) = (turned(src_len), turned(dst_len));
+        for format in formats {
+            for content in contents(size, format) {
+                let source = Arc::new(picture(content, size, format, random));
+                let mut plans = Vec::new();
+                for axis in axes(src_len, dst_len, random) {
+                    // Four-thousandfold steps make long tap tables: one kernel of each kind is enough there.
+                    let kernels =
+                        if src_len.max(dst_len) > 4000 { &[Kernel::Sharp2, Kernel::Trilin][..] } else { &Kernel::ALL };
+                    for &kernel in kernels {
+                        for space in spaces(format) {
+                            let add_alpha = axis.edge == Edge::Transparent && format != YCC_420;
+                            plans.push(plan(size, dst, resized(kernel, space, add_alpha, format, horizontal, axis)));
+                        }
+                    }
+                }
+                let name = format!("{size} to {dst} {format:?} {content:?}");
+                cases.push(Case { name, source, plans, tolerance: Tolerance::Levels(1) });
+            }
+        }
+    }
+    cases
+}
+
+fn resized(
+    kernel: Kernel,
+    space: WorkingSpace,
+    add_alpha: bool,
+    format: PixelFormat,
+    horizontal: bool,
+    axis: Axis,
+) -> Vec<Pass> {
+    let direction = if horizontal { Pass::ResizeH } else { Pass::ResizeV };
+    vec![Pass::Load { space, add_alpha }, direction(turn(format, kernel, axis)), Pass::Pack { space }]
+}
+
+fn turn(format: PixelFormat, kernel: Kernel, axis: Axis) -> Resample {
+    if format == YCC_420 { resample_half(kernel, axis) } else { resample(kernel, axis) }
+}
+
+/// The whole source, a crop of it at fractional places, and a view that reaches beyond it, both edge kinds.
+fn axes(src_len: u32, dst_len: u32, random: &mut SplitMix64) -> Vec<Axis> {
+    let whole = Axis::whole(src_len, dst_len);
+    let mut axes = vec![whole];
+    if src_len.max(dst_len) <= 4000 && src_len > 1 {
+        let first = random.within(0, src_len / 2 + 1);
+        let len = random.within(1, src_len - first + 1);
+        let third = Ratio::new(i128::from(random.within(0, 3)), 3);
+        let step = Ratio::new(i128::from(len), i128::from(dst_len));
+        let origin = Ratio::int(first.into()).plus(third);
+        axes.push(Axis { src_first: first, src_len: len, origin, step, ..whole });
+        let wide = Ratio::new(i128::from(len) + 4, i128::from(dst_len));
+        let outside = Ratio::int(i64::from(first) - 2);
+        axes.push(Axis {
+            src_first: first,
+            src_len: len,
+            origin: outside,
+            step: wide,
+            edge: Edge::Transparent,
+            ..whole
+        });
+    }
+    axes
+}
+
+fn unsharps(random: &mut SplitMix64, shape: impl Fn(Size) -> Size) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for format in ON_RGB {
+        for size in
+            [Size::new(1, 1), Size::new(1, 17), Size::new(17, 1), Size::new(16, 17), Size::new(37, 23)].map(&shape)
+        {
+            for content in contents(size, format) {
+                let source = Arc::new(picture(content, size, format, random));
+                let mut plans = Vec::new();
+                for (radius, amount_q10, threshold) in [
+                    (0.125, 5120, 5),
+                    (0.3, 1792, 0),
+                    (1.0, 1024, 2),
+                    (3.0, 512, 0),
+                    (20.0, 2048, 255),
+                    (250.0, 5120, 1),
+                ] {
+                    for mono in [false, true] {
+                        plans.push(unsharp_plan(size, unsharp_of(radius, amount_q10, threshold, mono)));
+                    }
+                }
+                let name = format!("{size} {format:?} {content:?}");
+                cases.push(Case { name, source, plans, tolerance: Tolerance::Exact });
+            }
+        }
+        let size = shape(Size::new(255, 57));
+        let source = Arc::new(picture(Content::Noise, size, format, random));
+        let plans = vec![
+            unsharp_plan(size, unsharp_of(1.0, 1792, 3, true)),
+            unsharp_plan(size, unsharp_of(2.5, 999, 0, false)),
+        ];
+        cases.push(Case { name: format!("{size} {format:?}"), source, plans, tolerance: Tolerance::Exact });
+    }
+    cases
+}
+
+fn unsharp_of(radius_px: f64, amount_q10: u16, threshold: u8, mono: bool) -> Unsharp {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 250 px")]
+    Unsharp { amount_q10, radius_q20: (radius_px * f64::from(1 << 20)) as u32, threshold, mono }
+}
+
+fn unsharp_plan(size: Size, unsharp: Unsharp) -> Arc<Plan> {
+    plan(size, size, vec![Pass::UnsharpH(unsharp), Pass::UnsharpV(unsharp)])
+}
+
+/// The passes of whole renditions as a planner writes them, from `format` of `source` to `dst`: colour conversion after
+/// the reduction, then sharpening, then the view.
+fn renditions(source: Size, format: PixelFormat, dst: Size) -> Vec<Vec<Pass>> {
+    let mut plans = Vec::new();
+    for kernel in [Kernel::Sharp2, Kernel::Bicub] {
+        for space in spaces(format) {
+            for vertical_first in [false, true] {
+                let h = Pass::ResizeH(turn(format, kernel, Axis::whole(source.w, dst.w)));
+                let v = Pass::ResizeV(turn(format, kernel, Axis::whole(source.h, dst.h)));
+                let mut passes = vec![Pass::Load { space, add_alpha: false }];
+                passes.extend(if vertical_first { [v, h] } else { [h, v] });
+                passes.push(Pass::Pack { space });
+                if matches!(format.model, Model::Ycbcr(_)) {
+                    passes.push(Pass::YcbcrToRgb);
+                }
+                let unsharp = unsharp_of(0.5, 1792, 2, vertical_first);
+                passes.extend([Pass::UnsharpH(unsharp), Pass::UnsharpV(unsharp)]);
+                let canvas = Size::new(dst.w + 7, dst.h.max(4) - 3);
+                passes.push(Pass::Place { canvas, x: 3, y: -1, fill: Fill::Opaque([255, 250, 240]) });
+                passes.push(Pass::RgbToYcbcr { chroma: Chroma::Half });
+                plans.push(passes);
+            }
+        }
+    }
+    plans
+}
+
+/// Whole plans. After `pack` an engine may be 1 level off, and sharpening multiplies that by up to 6 and may decide a
+/// threshold the other way; so a plan is held to two bounds that together say everything: up to `pack` within 1 level of
+/// scalar, and from there on exactly what scalar makes of the engine's own pixels.
+fn assert_rendition(name: &str, engine: &dyn Engine, source: &Arc<Image>, dst: Size, passes: &[Pass]) {
+    let packed = 1 + passes.iter().position(|p| matches!(p, Pass::Pack { .. })).expect("a resize");
+    let head = plan(source.size(), dst, passes[..packed].to_vec());
+    let tail = plan(dst, dst, passes[packed..].to_vec());
+    let whole = plan(source.size(), dst, passes.to_vec());
+    let one = |engine: &dyn Engine, source: &Arc<Image>, plan: &Arc<Plan>| {
+        let mut images = render(engine, source, std::slice::from_ref(plan));
+        images.remove(0).unwrap_or_else(|e| panic!("{name}: {e}"))
+    };
+    let got_head = Arc::new(one(engine, source, &head));
+    assert_close(&format!("{name} head"), &one(&Scalar, source, &head), &got_head, Tolerance::Levels(1));
+    let got = one(engine, source, &whole);
+    assert_close(&format!("{name} whole"), &one(&Scalar, &got_head, &tail), &got, Tolerance::Exact);
+}
+
+#[test]
+fn whole_renditions() {
+    let mut random = SplitMix64::new("whole_renditions");
+    let format = [PixelFormat::GREY, PixelFormat::RGB, PixelFormat::RGBA, YCC_420];
+    for (source, dst) in [
+        (Size::new(203, 131), Size::new(75, 50)),
+        (Size::new(60, 95), Size::new(33, 120)),
+        (Size::new(1, 33), Size::new(1, 9)),
+        (Size::new(64, 48), Size::new(100, 100)),
+    ] {
+        for format in format {
+            let content = if format.alpha { Content::Alpha } else { Content::Opaque };
+            let image = Arc::new(picture(content, source, format, &mut random));
+            for passes in renditions(source, format, dst) {
+                // Sharpening knows one grey plane, the JPEG encoder knows it too: no colour conversion of grey.
+                let grey = format.model == Model::Grey;
+                let passes: Vec<Pass> = passes
+                    .into_iter()
+                    .map(|pass| match pass {
+                        Pass::Place { canvas, x, y, .. } if grey => {
+                            Pass::Place { canvas, x, y, fill: Fill::Opaque([7; 3]) }
+                        }
+                        other => other,
+                    })
+                    .filter(|pass| !(grey && matches!(pass, Pass::RgbToYcbcr { .. })))
+                    .collect();
+                for engine in others() {
+                    let name = format!("{}: {source} to {dst} {format:?} {passes:?}", engine.name());
+                    assert_rendition(&name, &**engine, &image, dst, &passes);
+                }
+            }
+        }
+    }
+}
+
+/// A job that nobody waits for ends as `Cancelled`, each of its plans.
+#[test]
+fn a_cancelled_job_stops() {
+    let mut random = SplitMix64::new("a_cancelled_job_stops");
+    let source = Arc::new(picture(Content::Noise, Size::new(64, 64), PixelFormat::RGB, &mut random));
+    let passes = renditions(source.size(), PixelFormat::RGB, Size::new(20, 20));
+    let plans: Vec<Arc<Plan>> = passes.into_iter().map(|p| plan(source.size(), Size::new(20, 20), p)).collect();
+    for engine in engines_under_test() {
+        let cancel = calotype::engine::Cancel::default();
+        cancel.cancel();
+        let job = calotype::engine::Job { source: source.clone(), plans: plans.clone(), cancel };
+        let images = calotype::engine::run(&**engine, job).images;
+        assert_eq!(images.len(), plans.len());
+        for image in images {
+            assert!(matches!(image, Err(calotype::error::Error::Cancelled { .. })), "{}: {image:?}", engine.name());
+        }
+    }
+}
+
+#[test]
+fn the_comparator_catches_one_byte_off_by_two() {
+    let mut random = SplitMix64::new("the_comparator_catches_one_byte_off_by_two");
+    let want = picture(Content::Noise, Size::new(33, 21), PixelFormat::RGBA, &mut random);
+    let mut got = want.clone();
+    let (x, y, channel) = (30, 20, 2);
+    got.planes_mut()[3].row_mut(y)[x] = 255;
+    let mut want = want;
+    want.planes_mut()[3].row_mut(y)[x] = 255;
+    let was = want.planes()[channel].row(y)[x];
+    let off = if was < 2 { was + 2 } else { was - 2 };
+    got.planes_mut()[channel].row_mut(y)[x] = off;
+
+    let found = difference(&want, &got, Tolerance::Levels(1));
+    assert_eq!((found.max, found.count), (2, 1));
+    assert_eq!(found.worst, Some(Worst { x, y, channel, want: was, got: off }));
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let report = check(dir.path(), "one byte", &want, &got, Tolerance::Levels(1)).expect_err("two levels are too many");
+    assert!(report.contains(&format!("(30, 20) channel 2: want {was}, got {off}")), "{report}");
+    for kind in ["want", "got", "diff"] {
+        assert!(dir.path().join(format!("one-byte.{kind}.png")).is_file(), "{kind}");
+    }
+    assert_eq!(check(dir.path(), "same", &want, &want, Tolerance::Exact), Ok(()));
+
+    // Colour that nobody can see: counts for Exact, not for Levels; alpha itself always counts.
+    want.planes_mut()[3].row_mut(y)[x] = 0;
+    got.planes_mut()[3].row_mut(y)[x] = 0;
+    assert_eq!(difference(&want, &got, Tolerance::Levels(1)).count, 0);
+    assert_eq!(difference(&want, &got, Tolerance::Exact).count, 1);
+    got.planes_mut()[3].row_mut(y)[x] = 1;
+    assert_eq!(difference(&want, &got, Tolerance::Levels(1)).count, 2);
+}
+
+#[test]
+fn the_comparator_catches_a_mirrored_picture() {
+    let mut random = SplitMix64::new("the_comparator_catches_a_mirrored_picture");
+    let want = picture(Content::Opaque, Size::new(40, 30), PixelFormat::RGB, &mut random);
+    let mut got = want.clone();
+    for plane in got.planes_mut() {
+        for y in 0..30 {
+            plane.row_mut(y).reverse();
+        }
+    }
+    let sum = |image: &Image| image.planes().iter().flat_map(|p| p.data()).map(|&v| u64::from(v)).sum::<u64>();
+    assert_eq!(sum(&want), sum(&got), "a checksum of bytes sees nothing");
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    check(dir.path(), "mirrored", &want, &got, Tolerance::Levels(1)).expect_err("mirrored left to right");
+}
