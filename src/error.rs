@@ -6,8 +6,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::pixel::Size;
-
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -69,10 +67,10 @@ pub enum Error {
     },
     /// The reply would be larger than MaxPix.
     MaxPix {
-        /// Size asked for.
-        size: Size,
-        /// The company's MaxPix.
-        max: Size,
+        /// Width and height asked for, px.
+        size: [u32; 2],
+        /// The company's MaxPix, px.
+        max: [u32; 2],
     },
     /// No company or asset of that name.
     NotFound {
@@ -98,8 +96,8 @@ pub enum Error {
     },
     /// The source's header claims more pixels than allowed.
     SourceTooLarge {
-        /// Size in the header.
-        size: Size,
+        /// Width and height in the header, px.
+        size: [u32; 2],
         /// Pixels allowed.
         pixels_max: u64,
     },
@@ -231,15 +229,17 @@ impl fmt::Display for Error {
                 write!(f, "${name}$: the company has no preset of that name")
             }
             Self::Request { got, want } => write!(f, "request \"{got}\": expected {want}"),
-            Self::MaxPix { size, max } => write!(f, "reply of {size} pixels is over MaxPix {},{}", max.w, max.h),
+            Self::MaxPix { size: [w, h], max: [max_w, max_h] } => {
+                write!(f, "reply of {w}x{h} pixels is over MaxPix {max_w},{max_h}")
+            }
             Self::NotFound { id } => write!(f, "no such image: {id}"),
             Self::Forbidden { id } => write!(f, "not a path inside the company's images: {id}"),
             Self::UnknownFormat { starts_with } => {
                 write!(f, "not a picture in a known format (it starts with \"{starts_with}\")")
             }
             Self::BrokenSource { format, reason } => write!(f, "broken {format} source: {reason}"),
-            Self::SourceTooLarge { size, pixels_max } => {
-                write!(f, "source of {size} pixels: at most {pixels_max} pixels are allowed")
+            Self::SourceTooLarge { size: [w, h], pixels_max } => {
+                write!(f, "source of {w}x{h} pixels: at most {pixels_max} pixels are allowed")
             }
             Self::SourceTooLong { bytes_max } => {
                 write!(f, "source too long: at most {bytes_max} bytes are allowed")

@@ -41,6 +41,12 @@ impl Size {
     }
 }
 
+impl From<Size> for [u32; 2] {
+    fn from(size: Size) -> Self {
+        [size.w, size.h]
+    }
+}
+
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}", self.w, self.h)
