@@ -2,13 +2,28 @@
 //!
 //! Invariants: decoders are memory-safe Rust and see hostile bytes; C encoders see only our own pixels; a decoded
 //! [`Image`] is upright, sRGB, 8-bit, straight; sizes are checked on the header before any pixel exists; no codec type
-//! leaves this room.
+//! leaves this room. A panic inside a decoder is caught here and becomes `BrokenSource`: the last line of defence.
 
-use std::io::{BufRead, Seek};
+mod bounds;
+mod exif;
+mod gif;
+mod icc;
+mod jpeg;
+mod png;
+mod rows;
+mod tiff;
+mod webp;
 
-use crate::error::Result;
-use crate::pixel::{Image, Size};
+use std::io::{BufRead, ErrorKind, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+
+use crate::error::{Error, Result, shortened};
+use crate::limits;
+use crate::pixel::{Image, PixelFormat, Size};
 use crate::plan::{DecodeAs, EncodeSpec, Header, SourceFormat};
+
+pub use bounds::{decode_bytes_max, encode_bytes_max};
 
 /// Which formats may be read and how large a picture may be; from the configuration.
 #[derive(Clone, Debug)]
@@ -19,47 +34,176 @@ pub struct Allow {
     pub pixels_max: u64,
 }
 
-/// Reads the header alone: format by content, upright size, model, orientation, profile.
+/// What a file's header says, before orientation is applied to it.
+struct Facts {
+    /// Size as stored.
+    stored: Size,
+    /// Planes of [`DecodeAs::Native`].
+    native: PixelFormat,
+    /// EXIF orientation, 1 to 8.
+    orientation: u8,
+    /// The profile to convert from; `None` when the samples are sRGB already.
+    profile: Option<icc::Profile>,
+}
+
+impl Facts {
+    fn header(&self, format: SourceFormat) -> Header {
+        Header {
+            format,
+            size: exif::upright(self.stored, self.orientation),
+            native: self.native,
+            converts_profile: self.profile.is_some(),
+            orientation: self.orientation,
+        }
+    }
+}
+
+/// Reads the header alone: format by content, upright size, model, orientation, profile. What it reads is bounded
+/// by `limits::METADATA_BYTES_MAX` and a few buffers, however long the source is.
 ///
 /// # Errors
-/// `UnknownFormat`, `BrokenSource`, `SourceTooLarge`.
+/// `UnknownFormat`, `BrokenSource`, `SourceTooLarge`; `Io` if reading fails for another reason than its end.
 pub fn probe(source: &mut (impl BufRead + Seek), allow: &Allow) -> Result<Header> {
-    let _ = (source, allow);
-    todo!()
+    let mut magic = [0; 32];
+    let magic = read_up_to(source, &mut magic).map_err(io_error)?;
+    let format = sniff(magic).filter(|f| allow.formats.contains(f)).ok_or_else(|| unknown(magic))?;
+    source.seek(SeekFrom::Start(0)).map_err(io_error)?;
+    Ok(facts(source, format, allow.pixels_max)?.header(format))
 }
 
-/// Decodes the (first) picture of `bytes`: upright, sRGB, 8-bit. A truncated file gives what is there, if the format
-/// allows it (JPEG scans, interlaced PNG rows): the rest is grey or transparent.
+/// Decodes the (first) picture of `bytes`: upright, sRGB, 8-bit. A damaged file gives what is there, if the format
+/// allows it (JPEG, PNG, GIF and TIFF strips); the rest is grey (JPEG) or zero.
+///
+/// `decode_as` [`DecodeAs::Native`] gives exactly the planes that `header.native` announced.
 ///
 /// # Errors
-/// `BrokenSource`; `SourceTooLarge` if the pixels disagree with `header`.
+/// `BrokenSource`; `SourceTooLarge` if the size disagrees with `header`.
 pub fn decode(bytes: &[u8], header: &Header, decode_as: DecodeAs) -> Result<Image> {
-    let _ = (bytes, header, decode_as);
-    todo!()
+    let name = header.format.name();
+    if sniff(bytes) != Some(header.format) {
+        return Err(Error::broken(name, "the source changed its format after its header was read"));
+    }
+    let facts = facts(&mut std::io::Cursor::new(bytes), header.format, limits::SOURCE_PIXELS_MAX)?;
+    let now = facts.header(header.format);
+    if now.size != header.size {
+        return Err(Error::SourceTooLarge { size: now.size, pixels_max: header.size.pixels() });
+    }
+    if now != *header {
+        return Err(Error::broken(name, "the source changed after its header was read"));
+    }
+    guarded(name, || match header.format {
+        SourceFormat::Jpeg => jpeg::decode(bytes, &facts, decode_as),
+        SourceFormat::Png => png::decode(bytes, &facts),
+        SourceFormat::Webp => webp::decode(bytes, &facts),
+        SourceFormat::Gif => gif::decode(bytes, &facts),
+        SourceFormat::Tiff => tiff::decode(bytes, &facts),
+    })
 }
 
-/// Encodes a picture. Alpha is kept where the format can (PNG, WebP), and must not be there where it cannot (JPEG).
+/// Encodes a picture. Alpha is kept where the format can (PNG, WebP), dropped where every pixel is opaque, and must
+/// not be there where it cannot be kept (JPEG).
 ///
 /// # Errors
-/// `Encode`: an encoder refused our pixels (a bug, or a side over `EncodeSpec::side_max`).
+/// `Encode`: an encoder refused our pixels (a bug, or a side over [`EncodeSpec::side_max`]).
 pub fn encode(image: &Image, spec: &EncodeSpec) -> Result<Vec<u8>> {
-    let _ = (image, spec);
-    todo!()
+    let refuse = |reason: String| Err(Error::Encode { format: spec.name(), reason });
+    let size = image.size();
+    if size.w == 0 || size.h == 0 || size.w > spec.side_max() || size.h > spec.side_max() {
+        return refuse(format!("{size} pixels: sides must be 1 to {}", spec.side_max()));
+    }
+    match *spec {
+        EncodeSpec::Jpeg { quality, chroma, progressive } => jpeg::encode(image, quality, chroma, progressive),
+        EncodeSpec::Png => png::encode(image),
+        EncodeSpec::Webp { quality } => webp::encode(image, Some(quality)),
+        EncodeSpec::WebpLossless => webp::encode(image, None),
+    }
 }
 
-/// Upper bound of the bytes that `decode` holds at once, the resulting image included.
-pub fn decode_bytes_max(header: &Header, decode_as: DecodeAs) -> u64 {
-    let _ = (header, decode_as);
-    todo!()
-}
-
-/// Upper bound of the bytes that `encode` holds at once, the resulting bytes included, the image not.
-pub fn encode_bytes_max(size: Size, spec: &EncodeSpec) -> u64 {
-    let _ = (size, spec);
-    todo!()
-}
-
-/// Name and version of every codec and of the colour library, for `doctor`.
+/// Name and version of every codec and of the colour library, for `doctor`: what the lock file pins.
 pub fn versions() -> Vec<(&'static str, String)> {
-    Vec::new()
+    const LOCK: &str = include_str!("../../Cargo.lock");
+    ["zune-jpeg", "jpeg-encoder", "png", "image", "image-webp", "gif", "tiff", "webp", "libwebp-sys", "moxcms"]
+        .into_iter()
+        .map(|name| {
+            // The last of several versions is the one that we name in our own dependencies (they are sorted upwards).
+            let entry = LOCK.split("[[package]]").filter(|p| p.contains(&format!("name = \"{name}\"\n"))).last();
+            let version = entry.and_then(|p| p.split("version = \"").nth(1)).and_then(|v| v.split('"').next());
+            (name, version.unwrap_or("unknown").to_owned())
+        })
+        .collect()
+}
+
+/// Format by its first bytes, never by a name.
+fn sniff(magic: &[u8]) -> Option<SourceFormat> {
+    match magic {
+        [0xff, 0xd8, 0xff, ..] => Some(SourceFormat::Jpeg),
+        [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, ..] => Some(SourceFormat::Png),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(SourceFormat::Webp),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(SourceFormat::Gif),
+        // 42 is the classic file, 43 the one with 64-bit offsets.
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Some(SourceFormat::Tiff),
+        _ => None,
+    }
+}
+
+/// Each format's `facts` calls [`check_size`] as soon as it knows the size, before anything is allocated by it.
+fn facts(source: &mut (impl BufRead + Seek), format: SourceFormat, pixels_max: u64) -> Result<Facts> {
+    guarded(format.name(), || match format {
+        SourceFormat::Jpeg => jpeg::facts(source, pixels_max),
+        SourceFormat::Png => png::facts(source, pixels_max),
+        SourceFormat::Webp => webp::facts(source, pixels_max),
+        SourceFormat::Gif => gif::facts(source, pixels_max),
+        SourceFormat::Tiff => tiff::facts(source, pixels_max),
+    })
+}
+
+fn check_size(format: &'static str, stored: Size, pixels_max: u64) -> Result<()> {
+    if stored.w == 0 || stored.h == 0 {
+        return Err(Error::broken(format, format!("a picture of {stored} pixels")));
+    }
+    let pixels_max = pixels_max.min(limits::SOURCE_PIXELS_MAX);
+    if stored.pixels() > pixels_max || stored.w.max(stored.h) > limits::SOURCE_SIDE_MAX {
+        return Err(Error::SourceTooLarge { size: stored, pixels_max });
+    }
+    Ok(())
+}
+
+fn unknown(magic: &[u8]) -> Error {
+    let text: String =
+        magic.iter().take(16).map(|&b| if b.is_ascii_graphic() || b == b' ' { b as char } else { '.' }).collect();
+    Error::UnknownFormat { starts_with: shortened(&text) }
+}
+
+/// Runs a third-party decoder: what it panics with becomes the source's fault, not ours.
+fn guarded<T>(format: &'static str, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    // Unwind safety: everything that `run` could leave half done is dropped with it.
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(Error::broken(format, "decoder panicked")))
+}
+
+/// Fills as much of `buf` as the source has.
+fn read_up_to<'b>(source: &mut impl Read, buf: &'b mut [u8]) -> std::io::Result<&'b [u8]> {
+    let mut len = 0;
+    while len < buf.len() {
+        match source.read(&mut buf[len..]) {
+            Ok(0) => break,
+            Ok(n) => len += n,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(&buf[..len])
+}
+
+fn io_error(cause: std::io::Error) -> Error {
+    Error::Io { doing: "read the source", path: PathBuf::new(), cause }
+}
+
+/// A read that met the file's end is the source's fault; any other is the machine's.
+fn read_error(format: &'static str, cause: std::io::Error) -> Error {
+    match cause.kind() {
+        ErrorKind::UnexpectedEof => Error::broken(format, "the file ends before its header does"),
+        // Decoders wrap their own complaints about content as these.
+        ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other => Error::broken(format, cause),
+        _ => io_error(cause),
+    }
 }

@@ -1,0 +1,352 @@
+//! JPEG: our own walk over the markers, zune-jpeg for the pixels, jpeg-encoder for the way out.
+//!
+//! The walk reads what stands before the first scan (size, components, EXIF, ICC, Adobe's colour transform) and
+//! bounds what the decoder may meet after it: a file with more than [`SCANS_MAX`] scans is cut before the next one,
+//! since every scan of a progressive file costs a visit to each block, however few bytes it has.
+//! Source: ITU-T T.81; Adobe TN 5116 for the APP14 segment; ICC.1:2010 B.4 for APP2.
+
+use std::io::{BufRead, Seek};
+
+use jpeg_encoder::{ChromaSubsamplingMethod, Encoder, ImageBuffer, JpegColorType, SamplingFactor};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+use crate::codec::icc::{Profile, Space};
+use crate::codec::rows::{Depth, Layout, Rows};
+use crate::codec::{Facts, check_size, exif, read_error};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size};
+use crate::plan::{DecodeAs, JpegQuality};
+
+const NAME: &str = "jpeg";
+/// Segments before the first scan.
+const SEGMENTS_MAX: usize = 10_000;
+/// Scans of one picture. Encoders write about ten; one scan for each bit and band of each component would be more,
+/// but nobody does.
+const SCANS_MAX: usize = 100;
+/// What a sample is where a damaged file ends: grey in every colour space that JPEG has but inks.
+const MISSING: u8 = 128;
+
+/// How the components are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Colour {
+    Grey,
+    Ycbcr,
+    Rgb,
+    Cmyk,
+    Ycck,
+}
+
+/// What stands before the first scan.
+struct Start {
+    size: Size,
+    components: Vec<u8>,
+    /// Adobe's transform flag; the segment's mere presence means inverted inks.
+    adobe: Option<u8>,
+    exif: Vec<u8>,
+    icc: Vec<u8>,
+}
+
+impl Start {
+    fn colour(&self) -> Result<Colour> {
+        match (self.components.as_slice(), self.adobe) {
+            ([_], _) => Ok(Colour::Grey),
+            // Files without JFIF or Adobe segments name their components.
+            ([b'R', b'G', b'B'], _) | ([_, _, _], Some(0)) => Ok(Colour::Rgb),
+            ([_, _, _], _) => Ok(Colour::Ycbcr),
+            ([_, _, _, _], Some(2)) => Ok(Colour::Ycck),
+            ([_, _, _, _], _) => Ok(Colour::Cmyk),
+            (other, _) => Err(Error::broken(NAME, format!("{} colour components: expected 1, 3 or 4", other.len()))),
+        }
+    }
+
+    fn space(&self) -> Result<Space> {
+        Ok(match self.colour()? {
+            Colour::Grey => Space::Grey,
+            Colour::Ycbcr | Colour::Rgb => Space::Rgb,
+            Colour::Cmyk | Colour::Ycck => Space::Cmyk,
+        })
+    }
+}
+
+/// What the header says; nothing after the first scan's header is read.
+pub(super) fn facts(source: &mut (impl BufRead + Seek), pixels_max: u64) -> Result<Facts> {
+    let start = read_start(source)?;
+    check_size(NAME, start.size, pixels_max)?;
+    let profile = Profile::from_icc(&start.icc, start.space()?);
+    let native = match start.colour()? {
+        Colour::Grey => PixelFormat::GREY,
+        Colour::Ycbcr if profile.is_none() => PixelFormat { model: Model::Ycbcr(Chroma::Full), alpha: false },
+        Colour::Ycbcr | Colour::Rgb | Colour::Cmyk | Colour::Ycck => PixelFormat::RGB,
+    };
+    Ok(Facts { stored: start.size, native, orientation: exif::orientation(&start.exif), profile })
+}
+
+fn read_start(source: &mut (impl BufRead + Seek)) -> Result<Start> {
+    let failed = |e| read_error(NAME, e);
+    let mut size = None;
+    let mut start =
+        Start { size: Size::new(0, 0), components: Vec::new(), adobe: None, exif: Vec::new(), icc: Vec::new() };
+    let mut icc_chunks: Vec<(u8, Vec<u8>)> = Vec::new();
+    let mut metadata_bytes = 0;
+    source.seek_relative(2).map_err(failed)?;
+    for _ in 0..SEGMENTS_MAX {
+        let marker = next_marker(source)?;
+        let length = usize::from(u16::from_be_bytes(read_array(source)?));
+        let mut left = length.checked_sub(2).ok_or_else(|| Error::broken(NAME, "a segment shorter than its length"))?;
+        let mut body = |source: &mut _, left: &mut usize| -> Result<Vec<u8>> {
+            metadata_bytes += *left;
+            if metadata_bytes > limits::METADATA_BYTES_MAX {
+                return Err(Error::broken(NAME, "too much metadata"));
+            }
+            let mut body = vec![0; *left];
+            std::io::Read::read_exact(source, &mut body).map_err(failed)?;
+            *left = 0;
+            Ok(body)
+        };
+        match marker {
+            0xc0..=0xc2 => {
+                let frame = body(source, &mut left)?;
+                let [bits, h1, h0, w1, w0, count, components @ ..] = frame.as_slice() else {
+                    return Err(Error::broken(NAME, "a frame header that is too short"));
+                };
+                if *bits != 8 {
+                    return Err(Error::broken(NAME, format!("{bits} bits a sample: only 8 are supported")));
+                }
+                let found = Size::new(u16::from_be_bytes([*w1, *w0]).into(), u16::from_be_bytes([*h1, *h0]).into());
+                if size.replace(found).is_some() {
+                    return Err(Error::broken(NAME, "two frame headers"));
+                }
+                start.size = found;
+                start.components = components.chunks_exact(3).take(usize::from(*count)).map(|c| c[0]).collect();
+            }
+            0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
+                return Err(Error::broken(NAME, "a lossless, hierarchical or arithmetic frame, which nobody decodes"));
+            }
+            0xda if size.is_some() => {
+                icc_chunks.sort_by_key(|c| c.0);
+                start.icc = icc_chunks.into_iter().flat_map(|c| c.1).collect();
+                return Ok(start);
+            }
+            0xda => return Err(Error::broken(NAME, "a scan before the frame header")),
+            0xd9 => return Err(Error::broken(NAME, "the file ends before its first scan")),
+            0xe1 if start.exif.is_empty() => {
+                let app1 = body(source, &mut left)?;
+                if app1.starts_with(b"Exif\0") {
+                    start.exif = app1;
+                }
+            }
+            0xe2 => {
+                let app2 = body(source, &mut left)?;
+                // "ICC_PROFILE\0", sequence number, count, data.
+                if let Some([sequence, _count, data @ ..]) = app2.strip_prefix(b"ICC_PROFILE\0") {
+                    icc_chunks.push((*sequence, data.to_vec()));
+                }
+            }
+            0xee => {
+                let app14 = body(source, &mut left)?;
+                if let (true, Some(transform)) = (app14.starts_with(b"Adobe"), app14.get(11)) {
+                    start.adobe = Some(*transform);
+                }
+            }
+            _ => {}
+        }
+        if left > 0 {
+            // `left` is below 65536, so it fits.
+            source.seek_relative(left as i64).map_err(failed)?;
+        }
+    }
+    Err(Error::broken(NAME, format!("more than {SEGMENTS_MAX} segments before the first scan")))
+}
+
+/// The next marker that has a segment, past fill bytes and stray ones.
+fn next_marker(source: &mut impl BufRead) -> Result<u8> {
+    // As much garbage between segments as real files have been seen with, and more.
+    for _ in 0..65_536 {
+        let [mut byte] = read_array(source)?;
+        if byte != 0xff {
+            continue;
+        }
+        while byte == 0xff {
+            [byte] = read_array(source)?;
+        }
+        // 0 is stuffing; 01 and d0 to d8 stand alone.
+        if !matches!(byte, 0 | 1 | 0xd0..=0xd8) {
+            return Ok(byte);
+        }
+    }
+    Err(Error::broken(NAME, "no marker where one should be"))
+}
+
+fn read_array<const N: usize>(source: &mut impl BufRead) -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    source.read_exact(&mut bytes).map_err(|e| read_error(NAME, e))?;
+    Ok(bytes)
+}
+
+/// The pixels.
+pub(super) fn decode(bytes: &[u8], facts: &Facts, decode_as: DecodeAs) -> Result<Image> {
+    let start = read_start(&mut std::io::Cursor::new(bytes))?;
+    let colour = start.colour()?;
+    let (out, layout) = match colour {
+        Colour::Grey => (ColorSpace::Luma, Layout::Grey),
+        Colour::Ycbcr if decode_as == DecodeAs::Native && facts.profile.is_none() => (ColorSpace::YCbCr, Layout::Ycbcr),
+        Colour::Ycbcr | Colour::Rgb => (ColorSpace::RGB, Layout::Rgb),
+        Colour::Cmyk => (ColorSpace::CMYK, Layout::Cmyk),
+        Colour::Ycck => (ColorSpace::YCCK, Layout::Cmyk),
+    };
+    let mut samples = samples(&bytes[..scans_end(bytes)], facts.stored, out)?;
+    let inverted = start.adobe.is_some();
+    match colour {
+        Colour::Ycck => samples.as_chunks_mut::<4>().0.iter_mut().for_each(|px| *px = inks_of_ycck(*px, inverted)),
+        Colour::Cmyk if inverted => samples.iter_mut().for_each(|v| *v = 255 - *v),
+        Colour::Cmyk | Colour::Grey | Colour::Ycbcr | Colour::Rgb => {}
+    }
+    let mut rows = Rows::new(facts.stored, layout, Depth::Eight, facts.profile.as_ref());
+    rows.put8(0, &samples);
+    drop(samples);
+    Ok(exif::turn(rows.finish(), facts.orientation))
+}
+
+/// The decoder's interleaved samples. A file that ends early or turns to nonsense gives the part before that, and
+/// [`MISSING`] for the rest.
+fn samples(bytes: &[u8], size: Size, out: ColorSpace) -> Result<Vec<u8>> {
+    let options = DecoderOptions::default()
+        .set_max_width(limits::SOURCE_SIDE_MAX as usize)
+        .set_max_height(limits::SOURCE_SIDE_MAX as usize)
+        .jpeg_set_max_scans(SCANS_MAX + 1)
+        .jpeg_set_out_colorspace(out)
+        .set_strict_mode(false);
+    let len = size.samples() * out.num_components();
+    let attempt = |bytes: &[u8], samples: &mut [u8]| -> Result<()> {
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+        let broken = |e| Error::broken(NAME, e);
+        decoder.decode_headers().map_err(broken)?;
+        if decoder.output_buffer_size() != Some(len) {
+            return Err(Error::broken(NAME, "two frame headers that disagree"));
+        }
+        decoder.decode_into(samples).map_err(broken)
+    };
+    let mut samples = vec![0; len];
+    let Err(error) = attempt(bytes, &mut samples) else { return Ok(samples) };
+    // Damaged. Once more, with an end that progressive files need, to see how far it gets.
+    samples.fill(MISSING);
+    let mut ended = Vec::with_capacity(bytes.len() + 2);
+    ended.extend_from_slice(bytes);
+    ended.extend_from_slice(&[0xff, 0xd9]);
+    match attempt(&ended, &mut samples) {
+        Err(_) if samples.iter().all(|&v| v == MISSING) => Err(error),
+        Ok(()) | Err(_) => Ok(samples),
+    }
+}
+
+/// Inks of a YCCK pixel: Y Cb Cr decodes to what is left of white, K stands as it is; Adobe's files hold
+/// the inverse of it all.
+#[expect(clippy::cast_possible_truncation, reason = "`as` saturates at 0 and 255")]
+fn inks_of_ycck([y, cb, cr, k]: [u8; 4], inverted: bool) -> [u8; 4] {
+    let (y, cb, cr) = (f32::from(y), f32::from(cb) - 128.0, f32::from(cr) - 128.0);
+    let light = [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb];
+    let [r, g, b] = light.map(|v| (v + 0.5) as u8);
+    if inverted { [r, g, b, 255 - k] } else { [255 - r, 255 - g, 255 - b, k] }
+}
+
+/// Where the bytes end that the decoder may see: at most [`SCANS_MAX`] scans.
+fn scans_end(bytes: &[u8]) -> usize {
+    let mut scans = 0;
+    let mut at = 2;
+    while let Some(from) = bytes.get(at..).and_then(|rest| rest.iter().position(|&b| b == 0xff)) {
+        at += from + 1;
+        match bytes.get(at) {
+            None => break,
+            // Fill, stuffing, restart markers: inside a scan.
+            Some(0xff) => {}
+            Some(0 | 1 | 0xd0..=0xd8) => at += 1,
+            Some(marker) => {
+                scans += usize::from(*marker == 0xda);
+                if scans > SCANS_MAX {
+                    return at - 1;
+                }
+                let Some(&[high, low]) = bytes.get(at + 1..at + 3) else { break };
+                // What follows is a segment, whose bytes are not searched, then perhaps a scan's data, which is.
+                at += 1 + usize::from(u16::from_be_bytes([high, low])).max(2);
+                if *marker == 0xd9 {
+                    break;
+                }
+            }
+        }
+    }
+    bytes.len()
+}
+
+/// Encodes grey, RGB or Y Cb Cr planes with the tables of T.81 Annex K, scaled by quality as libjpeg does.
+pub(super) fn encode(image: &Image, quality: JpegQuality, chroma: Chroma, progressive: bool) -> Result<Vec<u8>> {
+    let refuse = |reason: &dyn std::fmt::Display| Error::Encode { format: NAME, reason: reason.to_string() };
+    if !(1..=100).contains(&quality.0) {
+        return Err(refuse(&format!("quality {}: expected 1 to 100", quality.0)));
+    }
+    if image.format().alpha || image.format().model == Model::Cmyk {
+        return Err(refuse(&format!("planes of {:?}: expected opaque grey, RGB or Y Cb Cr", image.format())));
+    }
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, quality.0);
+    encoder.set_sampling_factor(match chroma {
+        Chroma::Full => SamplingFactor::R_4_4_4,
+        Chroma::Half => SamplingFactor::R_4_2_0,
+    });
+    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
+    encoder.set_optimized_huffman_tables(true);
+    encoder.set_progressive(progressive);
+    encoder.encode_image(Planes(image)).map_err(|e| refuse(&e))?;
+    Ok(bytes)
+}
+
+/// Our planes as the encoder reads them: full-size Y Cb Cr rows. It averages chroma 2×2 itself; half-size chroma is
+/// doubled here, so that its average is the sample that was there.
+struct Planes<'i>(&'i Image);
+
+impl ImageBuffer for Planes<'_> {
+    fn get_jpeg_color_type(&self) -> JpegColorType {
+        match self.0.format().model {
+            Model::Grey => JpegColorType::Luma,
+            Model::Rgb | Model::Ycbcr(_) | Model::Cmyk => JpegColorType::Ycbcr,
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "`codec::encode` has checked that sides are below 65536")]
+    fn width(&self) -> u16 {
+        self.0.size().w as u16
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "`codec::encode` has checked that sides are below 65536")]
+    fn height(&self) -> u16 {
+        self.0.size().h as u16
+    }
+
+    fn fill_buffers(&self, y: u16, [out0, out1, out2, _]: &mut [Vec<u8>; 4]) {
+        let y = usize::from(y);
+        let doubled = |plane: &Plane<u8>, out: &mut Vec<u8>| {
+            out.extend(plane.row(y / 2).iter().flat_map(|&v| [v, v]).take(self.0.size().w as usize));
+        };
+        match (self.0.format().model, self.0.planes()) {
+            (Model::Rgb, [r, g, b]) => {
+                let rgb = || r.row(y).iter().zip(g.row(y)).zip(b.row(y));
+                out0.extend(rgb().map(|((r, g), b)| jpeg_encoder::rgb_to_ycbcr(*r, *g, *b).0));
+                out1.extend(rgb().map(|((r, g), b)| jpeg_encoder::rgb_to_ycbcr(*r, *g, *b).1));
+                out2.extend(rgb().map(|((r, g), b)| jpeg_encoder::rgb_to_ycbcr(*r, *g, *b).2));
+            }
+            (Model::Ycbcr(Chroma::Half), [luma, cb, cr]) => {
+                out0.extend_from_slice(luma.row(y));
+                doubled(cb, out1);
+                doubled(cr, out2);
+            }
+            (_, planes) => {
+                for (plane, out) in planes.iter().zip([out0, out1, out2]) {
+                    out.extend_from_slice(plane.row(y));
+                }
+            }
+        }
+    }
+}

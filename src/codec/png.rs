@@ -1,0 +1,214 @@
+//! PNG: the png crate both ways, row by row.
+//!
+//! Colours as browsers read them, the first of: cICP (not the high-dynamic-range curves), iCCP, sRGB, gAMA with or
+//! without cHRM. Text chunks are never read. Everything before the first IDAT counts, nothing after it: an eXIf chunk
+//! that follows the pixels is not looked for. Of an animation the default picture is taken.
+//! Source: PNG 3rd edition, 4.3 and 11.3.2.
+
+use std::io::{BufRead, Cursor, Seek, SeekFrom};
+
+use png::{BitDepth, ColorType, Decoder, DecodingError, Info, InterlaceInfo, Limits, Reader, Transformations};
+
+use crate::codec::icc::{Profile, Space};
+use crate::codec::rows::{Depth, Layout, Rows};
+use crate::codec::{Facts, check_size, exif, read_error, rows};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::pixel::{Image, Model, Size};
+
+const NAME: &str = "png";
+/// Rows are handed on in strips of about this many bytes.
+const STRIP_BYTES: usize = 256 << 10;
+
+/// What stands before the first IDAT; without the ICC profile, if that is what stops the decoder.
+pub(super) fn facts(source: &mut (impl BufRead + Seek), pixels_max: u64) -> Result<Facts> {
+    let from = source.stream_position().map_err(|e| read_error(NAME, e))?;
+    match open(&mut *source, pixels_max, Icc::Read).and_then(|reader| facts_of(&reader)) {
+        Err(Error::BrokenSource { .. }) => {
+            source.seek(SeekFrom::Start(from)).map_err(|e| read_error(NAME, e))?;
+            open(source, pixels_max, Icc::Skip).and_then(|reader| facts_of(&reader))
+        }
+        facts => facts,
+    }
+}
+
+fn facts_of(reader: &Reader<impl BufRead + Seek>) -> Result<Facts> {
+    let info = reader.info();
+    let native = layout(reader)?.0.planes();
+    let space = if native.model == Model::Grey { Space::Grey } else { Space::Rgb };
+    Ok(Facts {
+        stored: Size::new(info.width, info.height),
+        native,
+        orientation: info.exif_metadata.as_deref().map_or(1, exif::orientation),
+        profile: profile(info, space),
+    })
+}
+
+/// Whether the decoder looks at an iCCP chunk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Icc {
+    Read,
+    Skip,
+}
+
+/// The decoder at the first IDAT.
+fn open<R: BufRead + Seek>(source: R, pixels_max: u64, icc: Icc) -> Result<Reader<R>> {
+    let mut decoder = Decoder::new_with_limits(source, Limits { bytes: limits::METADATA_BYTES_MAX });
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(icc == Icc::Skip);
+    decoder.set_transformations(Transformations::EXPAND);
+    let header = decoder.read_header_info().map_err(broken)?;
+    // Before anything is allocated by it.
+    check_size(NAME, Size::new(header.width, header.height), pixels_max)?;
+    decoder.read_info().map_err(broken)
+}
+
+fn broken(error: DecodingError) -> Error {
+    match error {
+        DecodingError::IoError(e) => read_error(NAME, e),
+        DecodingError::LimitsExceeded => Error::broken(NAME, "too much metadata"),
+        DecodingError::Format(_) | DecodingError::Parameter(_) => Error::broken(NAME, error),
+    }
+}
+
+/// Rows as they come after palettes, low depths and tRNS are expanded.
+fn layout(reader: &Reader<impl BufRead + Seek>) -> Result<(Layout, Depth)> {
+    let (colour, depth) = reader.output_color_type();
+    let layout = match colour {
+        ColorType::Grayscale => Layout::Grey,
+        ColorType::GrayscaleAlpha => Layout::GreyAlpha,
+        ColorType::Rgb => Layout::Rgb,
+        ColorType::Rgba => Layout::RgbAlpha,
+        ColorType::Indexed => return Err(Error::broken(NAME, "a palette picture without its palette")),
+    };
+    Ok((layout, if depth == BitDepth::Sixteen { Depth::Sixteen } else { Depth::Eight }))
+}
+
+fn profile(info: &Info<'_>, space: Space) -> Option<Profile> {
+    let cicp = info.coding_independent_code_points;
+    if let Some(cicp) = cicp.filter(|c| c.is_video_full_range_image && c.matrix_coefficients == 0) {
+        return Profile::from_cicp(cicp.color_primaries, cicp.transfer_function, space);
+    }
+    if let Some(icc) = &info.icc_profile {
+        return Profile::from_icc(icc, space);
+    }
+    if info.srgb.is_some() {
+        return None;
+    }
+    // In hundred thousandths; a file with cHRM alone says nothing about its curve, so it is left alone.
+    let gamma = f64::from(info.gama_chunk?.into_scaled()) / 100_000.0;
+    let xy = info.chrm_chunk.map(|c| {
+        [c.white, c.red, c.green, c.blue]
+            .map(|(x, y)| (f64::from(x.into_scaled()) / 100_000.0, f64::from(y.into_scaled()) / 100_000.0))
+    });
+    Profile::from_gamma(gamma, xy, space)
+}
+
+/// The pixels. A damaged file gives the rows (or, interlaced, the passes) before the damage.
+pub(super) fn decode(bytes: &[u8], facts: &Facts) -> Result<Image> {
+    // The profile is in `facts` already.
+    let mut reader = open(Cursor::new(bytes), limits::SOURCE_PIXELS_MAX, Icc::Skip)?;
+    let (layout, depth) = layout(&reader)?;
+    let rows = Rows::new(facts.stored, layout, depth, facts.profile.as_ref());
+    let image = if reader.info().interlaced {
+        interlaced(&mut reader, rows, layout, depth, facts.stored)?
+    } else {
+        sequential(&mut reader, rows, depth, facts.stored)?
+    };
+    Ok(exif::turn(image, facts.orientation))
+}
+
+fn sequential(reader: &mut Reader<Cursor<&[u8]>>, mut rows: Rows, depth: Depth, size: Size) -> Result<Image> {
+    let row_len = reader.output_line_size(size.w).ok_or_else(|| Error::broken(NAME, "rows too long"))?;
+    let mut strip = vec![0; (STRIP_BYTES / row_len).clamp(1, size.h as usize) * row_len];
+    let mut y = 0;
+    while y < size.h as usize {
+        let count = (strip.len() / row_len).min(size.h as usize - y);
+        let mut filled = 0;
+        let mut damage = None;
+        for row in strip.chunks_exact_mut(row_len).take(count) {
+            match reader.read_row(row) {
+                Ok(Some(_)) => filled += 1,
+                Ok(None) => damage = Some(Error::broken(NAME, "fewer rows than its header says")),
+                Err(error) => damage = Some(broken(error)),
+            }
+            if damage.is_some() {
+                break;
+            }
+        }
+        put(&mut rows, y, &strip[..filled * row_len], depth);
+        y += filled;
+        match damage {
+            Some(error) if y == 0 => return Err(error),
+            Some(_) => return Ok(rows.finish_damaged(y)),
+            None => {}
+        }
+    }
+    Ok(rows.finish())
+}
+
+fn interlaced(
+    reader: &mut Reader<Cursor<&[u8]>>,
+    mut rows: Rows,
+    layout: Layout,
+    depth: Depth,
+    size: Size,
+) -> Result<Image> {
+    let row_len = reader.output_line_size(size.w).ok_or_else(|| Error::broken(NAME, "rows too long"))?;
+    let missing = if layout.planes().alpha { 0 } else { 128 };
+    let mut picture = vec![missing; row_len * size.h as usize];
+    // A pixel has at most four samples of 16 bits.
+    let bits = u8::try_from(row_len / size.w as usize * 8).map_err(|e| Error::broken(NAME, e))?;
+    let mut rows_read = 0_u64;
+    loop {
+        match reader.next_interlaced_row() {
+            Ok(Some(row)) => {
+                if let InterlaceInfo::Adam7(info) = row.interlace() {
+                    // Each sample covers the whole area that later passes will refine, in case they never come.
+                    png::splat_interlaced_row(&mut picture, row_len, row.data(), info, bits);
+                }
+                rows_read += 1;
+            }
+            Ok(None) => break,
+            Err(error) if rows_read == 0 => return Err(broken(error)),
+            Err(_) => break,
+        }
+    }
+    put(&mut rows, 0, &picture, depth);
+    Ok(rows.finish())
+}
+
+fn put(rows: &mut Rows, y: usize, bytes: &[u8], depth: Depth) {
+    match depth {
+        Depth::Eight => rows.put8(y, bytes),
+        Depth::Sixteen => {
+            let samples: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|b| u16::from_be_bytes(*b)).collect();
+            rows.put16(y, &samples);
+        }
+    }
+}
+
+/// Encodes grey or RGB planes, with alpha unless it is opaque everywhere.
+pub(super) fn encode(image: &Image) -> Result<Vec<u8>> {
+    let refuse = |reason: &dyn std::fmt::Display| Error::Encode { format: NAME, reason: reason.to_string() };
+    let alpha = !image.is_opaque();
+    let colour = match (image.format().model, alpha) {
+        (Model::Grey, false) => ColorType::Grayscale,
+        (Model::Grey, true) => ColorType::GrayscaleAlpha,
+        (Model::Rgb, false) => ColorType::Rgb,
+        (Model::Rgb, true) => ColorType::Rgba,
+        (Model::Ycbcr(_) | Model::Cmyk, _) => {
+            return Err(refuse(&format!("planes of {:?}: expected grey or RGB", image.format())));
+        }
+    };
+    let size = image.size();
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, size.w, size.h);
+    encoder.set_color(colour);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(png::Compression::Balanced);
+    let mut writer = encoder.write_header().map_err(|e| refuse(&e))?;
+    writer.write_image_data(&rows::interleaved(image, alpha)).map_err(|e| refuse(&e))?;
+    writer.finish().map_err(|e| refuse(&e))?;
+    Ok(bytes)
+}
