@@ -86,7 +86,7 @@ pub fn decode(bytes: &[u8], header: &Header, decode_as: DecodeAs) -> Result<Imag
     let facts = facts(&mut std::io::Cursor::new(bytes), header.format, limits::SOURCE_PIXELS_MAX)?;
     let now = facts.header(header.format);
     if now.size != header.size {
-        return Err(Error::SourceTooLarge { size: now.size, pixels_max: header.size.pixels() });
+        return Err(Error::SourceTooLarge { size: now.size.into(), pixels_max: header.size.pixels() });
     }
     if now != *header {
         return Err(Error::broken(name, "the source changed after its header was read"));
@@ -163,7 +163,7 @@ fn check_size(format: &'static str, stored: Size, pixels_max: u64) -> Result<()>
     }
     let pixels_max = pixels_max.min(limits::SOURCE_PIXELS_MAX);
     if stored.pixels() > pixels_max || stored.w.max(stored.h) > limits::SOURCE_SIDE_MAX {
-        return Err(Error::SourceTooLarge { size: stored, pixels_max });
+        return Err(Error::SourceTooLarge { size: stored.into(), pixels_max });
     }
     Ok(())
 }
