@@ -30,12 +30,31 @@ pub const PRESET_DEPTH_MAX: usize = 16;
 pub const QUERY_EXPANDED_BYTES_MAX: usize = 64 << 10;
 /// Bytes of all request headers together.
 pub const HEADERS_BYTES_MAX: usize = 32 << 10;
+/// Bytes of one request's head that the parser may hold: room for a URL and headers that are over their ceilings, so
+/// that they are refused with a reason.
+pub const HEAD_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// How long a request's head may take to arrive, ms.
+pub const HEAD_MS_MAX: u64 = 10_000;
+/// How long a connection is kept while no request is worked on and nothing can be written, ms.
+pub const CONNECTION_IDLE_MS_MAX: u64 = 30_000;
+/// Requests at once on one HTTP/2 connection.
+pub const HTTP2_STREAMS_MAX: u32 = 128;
+/// Bytes of an `X-Request-ID` that is kept.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Bytes of all request bodies that one daemon has in hand.
+pub const UPLOADS_BYTES_MAX: u64 = 1 << 30;
 /// Renditions in one fan-out.
 pub const FANOUT_RENDITIONS_MAX: usize = 64;
 /// Bytes of the JSON part of a fan-out.
 pub const FANOUT_JSON_BYTES_MAX: usize = 64 << 10;
 /// Open requests of one daemon; above it new connections wait in the kernel's backlog.
 pub const OPEN_REQUESTS_MAX: usize = 4096;
+/// Connections to the admin socket.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// How long the front waits for a reply's head, ms: longer than any sensible `deadline_ms`.
+pub const UPSTREAM_REPLY_MS_MAX: u64 = 120_000;
+/// How long a TLS handshake may take, ms.
+pub const TLS_HANDSHAKE_MS_MAX: u64 = 10_000;
 /// How long a drain may take before the daemon gives up on what is left, ms.
 pub const DRAIN_MS_MAX: u64 = 30_000;
 /// A GPU batch closes after this wait, us …
