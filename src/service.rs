@@ -126,6 +126,17 @@ impl Service {
         todo!()
     }
 
+    /// Whether the threads that work are still there, for the watchdog.
+    pub fn lanes_alive(&self) -> bool {
+        todo!()
+    }
+
+    /// The company's own headers, which go with its errors too; none for a company that nobody knows.
+    pub fn company_headers(&self, company: &str) -> Vec<(String, String)> {
+        let _ = company;
+        todo!()
+    }
+
     /// Adapters and engines, for `/v1/engines` and `doctor`.
     pub fn engines_json(&self) -> serde_json::Value {
         todo!()

@@ -1,0 +1,193 @@
+//! `GET|HEAD /is/image/{Company}/{Asset}?{commands}`.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use hyper::http::request::Parts;
+use hyper::{Method, Response};
+use percent_encoding::percent_decode_str;
+
+use super::{Daemon, reply};
+use crate::error::{Error, Result, shortened};
+use crate::service::{ImageRequest, Meta};
+use crate::wire::Body;
+
+/// The root context of pictures.
+pub(super) const ROOT: &str = "/is/image";
+
+pub(super) async fn answer(daemon: &Daemon, parts: &Parts) -> Response<Body> {
+    let path = parts.uri.path().strip_prefix(ROOT).unwrap_or_default();
+    let query = parts.uri.query().unwrap_or_default();
+    if path.trim_start_matches('/').is_empty() && query.is_empty() {
+        return root();
+    }
+    let request = match target(path, query) {
+        Ok(request) => request,
+        Err(error) => return reply::failure(&error, daemon.errors),
+    };
+    render(daemon, parts, &request).await.unwrap_or_else(|error| {
+        let mut reply = reply::failure(&error, daemon.errors);
+        reply::add_company_headers(reply.headers_mut(), &daemon.service.company_headers(&request.company));
+        reply
+    })
+}
+
+async fn render(daemon: &Daemon, parts: &Parts, request: &ImageRequest) -> Result<Response<Body>> {
+    let deadline = Instant::now() + daemon.deadline;
+    let known = Tags::of(&parts.headers);
+    if parts.method == Method::HEAD || known.is_some() {
+        let meta = daemon.by(deadline, daemon.service.head(request, deadline)).await?;
+        if known.as_ref().is_some_and(|known| known.have(&meta)) {
+            return Ok(reply::not_modified(&meta));
+        }
+        if parts.method == Method::HEAD {
+            return Ok(reply::head(&meta));
+        }
+    }
+    let rendition = daemon.by(deadline, daemon.service.image(request, deadline)).await?;
+    if known.is_some_and(|known| known.have(&rendition.meta)) {
+        return Ok(reply::not_modified(&rendition.meta));
+    }
+    Ok(reply::picture(rendition))
+}
+
+impl Daemon {
+    /// `work`, but not past its deadline: then it is dropped, and with that cancelled.
+    pub(super) async fn by<T>(&self, deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match tokio::time::timeout_at(deadline.into(), work).await {
+            Ok(done) => done,
+            Err(_) => Err(Error::Deadline { before: "the reply" }),
+        }
+    }
+}
+
+/// Path (after the root) and query of a request. Each element is decoded on its own, so that `%2F` stays inside it.
+fn target(path: &str, query: &str) -> Result<ImageRequest> {
+    let mut elements = path.trim_start_matches('/').split('/').map(decoded);
+    let company = elements.next().transpose()?.unwrap_or_default();
+    let asset = elements.collect::<Result<Vec<_>>>()?;
+    Ok(ImageRequest { company, asset, query: query.to_owned() })
+}
+
+/// One path element, percent-decoded.
+///
+/// # Errors
+/// `Request`: an escape is cut or not hexadecimal, or the bytes are not UTF-8.
+pub(super) fn decoded(element: &str) -> Result<String> {
+    let refused = |want| Error::Request { got: shortened(element), want };
+    let mut rest = element.as_bytes();
+    while let Some(at) = rest.iter().position(|&b| b == b'%') {
+        match rest[at + 1..] {
+            [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = &rest[at + 3..],
+            _ => return Err(refused("two hexadecimal digits after each %".into())),
+        }
+    }
+    match percent_decode_str(element).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => Err(refused("UTF-8 under the percent escapes".into())),
+    }
+}
+
+/// `If-None-Match`: what the client has.
+enum Tags {
+    Any,
+    List(Vec<String>),
+}
+
+impl Tags {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut tags = Vec::new();
+        for line in headers.get_all(IF_NONE_MATCH) {
+            // A tag is printable; a line that is not matches nothing.
+            let line = line.to_str().unwrap_or_default();
+            if line.trim() == "*" {
+                return Some(Self::Any);
+            }
+            tags.extend(opaque_tags(line));
+        }
+        (!tags.is_empty()).then_some(Self::List(tags))
+    }
+
+    /// Weak comparison [RFC 9110 8.8.3.2]: `W/` does not count.
+    fn have(&self, meta: &Meta) -> bool {
+        let Some(etag) = &meta.etag else { return false };
+        match self {
+            Self::Any => true,
+            Self::List(tags) => tags.iter().any(|tag| tag == etag.trim_start_matches("W/")),
+        }
+    }
+}
+
+/// The tags of one list, quotes included, `W/` left out. A comma may stand inside the quotes.
+fn opaque_tags(line: &str) -> impl Iterator<Item = String> {
+    // Quoted strings are every second piece between quotes.
+    line.split('"').skip(1).step_by(2).map(|tag| format!("\"{tag}\""))
+}
+
+/// The bare root: a text reply of the property form [protocol, 1.1].
+fn root() -> Response<Body> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let text = format!("#S7Z OK\n#{}\ncopyright=calotype {}\n", utc(now), env!("CARGO_PKG_VERSION"));
+    let mut reply = Response::new(Body::from(text));
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    // NonImgExpiration, 0.1 h.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=360"));
+    reply
+}
+
+/// Seconds since 1970 as `2026-01-31T23:59:59Z`.
+fn utc(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Years begin in March here, so that the leap day is the last of its year; day 0 is 0000-03-01.
+    let day = days + 719_468;
+    let (era, of_era) = (day / 146_097, day % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day_of_month = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_are_split_before_they_are_decoded() {
+        let request = target("/Co/a%2Fb/%2e%2E/c+d%20e", "x=%26").unwrap();
+        assert_eq!(request.company, "Co");
+        assert_eq!(request.asset, ["a/b", "..", "c+d e"]);
+        assert_eq!(request.query, "x=%26");
+        assert!(target("/Co", "").unwrap().asset.is_empty());
+        assert_eq!(target("/Co//a", "").unwrap().asset, ["", "a"]);
+    }
+
+    #[test]
+    fn cut_and_foreign_escapes_are_refused() {
+        for bad in ["%", "a%4", "%zz", "%%20", "%ff", "%c3%28", "ok%2"] {
+            assert!(matches!(decoded(bad), Err(Error::Request { .. })), "{bad}");
+        }
+        assert_eq!(decoded("%E2%82%AC%00").unwrap(), "€\0");
+    }
+
+    #[test]
+    fn tags_are_taken_apart_at_quotes() {
+        let tags: Vec<_> = opaque_tags(r#"W/"a,b" , "c","#).collect();
+        assert_eq!(tags, ["\"a,b\"", "\"c\""]);
+        assert_eq!(opaque_tags("junk").count(), 0);
+    }
+
+    #[test]
+    fn dates_agree_with_the_calendar() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(utc(4_107_542_399), "2100-02-28T23:59:59Z");
+        assert_eq!(utc(4_107_542_400), "2100-03-01T00:00:00Z");
+        assert_eq!(utc(1_767_225_599), "2025-12-31T23:59:59Z");
+    }
+}

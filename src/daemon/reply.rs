@@ -1,0 +1,187 @@
+//! From renditions and errors to replies: status, headers, words.
+
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
+use hyper::{Response, StatusCode};
+
+use crate::config::ErrorStyle;
+use crate::error::Error;
+use crate::service::{Meta, Rendition};
+use crate::wire::{Body, Problem};
+
+/// Names the commands that were ignored, so that a misspelt one does not look like success.
+pub(super) const IGNORED: HeaderName = HeaderName::from_static("x-image-serving-ignored");
+
+/// 200 with the picture.
+pub(super) fn picture(rendition: Rendition) -> Response<Body> {
+    let mut reply = Response::new(Body::from(rendition.bytes));
+    describe(&rendition.meta, reply.headers_mut());
+    reply
+}
+
+/// 200 without the picture, for `HEAD`.
+pub(super) fn head(meta: &Meta) -> Response<Body> {
+    let mut reply = Response::new(Body::empty());
+    describe(meta, reply.headers_mut());
+    if let Some(length) = meta.length {
+        reply.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    reply
+}
+
+/// 304: what a cache needs to go on using what it has.
+pub(super) fn not_modified(meta: &Meta) -> Response<Body> {
+    let mut reply = head(meta);
+    *reply.status_mut() = StatusCode::NOT_MODIFIED;
+    reply.headers_mut().remove(CONTENT_TYPE);
+    reply.headers_mut().remove(CONTENT_LENGTH);
+    reply
+}
+
+/// Type, tag, time to live, ignored commands, and the company's own headers.
+fn describe(meta: &Meta, headers: &mut HeaderMap) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(meta.mime));
+    headers.insert(CACHE_CONTROL, cache_control(meta.max_age_s));
+    if let Some(etag) = meta.etag.as_deref().and_then(|tag| HeaderValue::from_str(tag).ok()) {
+        headers.insert(ETAG, etag);
+    }
+    if let Some(ignored) = ignored(meta) {
+        headers.insert(IGNORED, ignored);
+    }
+    add_company_headers(headers, &meta.headers);
+}
+
+/// The ignored commands as one header. Names come from the URL, decoded, so what is no plain header text is `?`.
+pub(super) fn ignored(meta: &Meta) -> Option<HeaderValue> {
+    if meta.ignored.is_empty() {
+        return None;
+    }
+    let names = meta.ignored.join(", ");
+    let plain: String = names.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect();
+    HeaderValue::from_str(&plain).ok()
+}
+
+/// `None` never expires, 0 is asked again every time.
+fn cache_control(max_age_s: Option<u64>) -> HeaderValue {
+    match max_age_s {
+        None => HeaderValue::from_static("public, max-age=31536000, immutable"),
+        Some(0) => HeaderValue::from_static("no-cache"),
+        Some(seconds) => {
+            HeaderValue::try_from(format!("public, max-age={seconds}")).unwrap_or(HeaderValue::from_static("no-cache"))
+        }
+    }
+}
+
+/// The company's own headers, as configured; what the daemon says itself stands.
+pub(super) fn add_company_headers(headers: &mut HeaderMap, of_company: &[(String, String)]) {
+    for (name, value) in of_company {
+        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            (Ok(name), Ok(value)) => {
+                if !headers.contains_key(&name) {
+                    headers.append(name, value);
+                }
+            }
+            _ => tracing::error!(name, "a company's header is no HTTP header: the configuration let it pass"),
+        }
+    }
+}
+
+/// The reply to a request that failed.
+pub(super) fn failure(error: &Error, style: ErrorStyle) -> Response<Body> {
+    let detail = error.to_string();
+    let mut reply = problem(error, &detail, style).reply();
+    if reply.status() == StatusCode::SERVICE_UNAVAILABLE {
+        reply.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S);
+    }
+    reply
+}
+
+/// The words for an error; `detail` is its own text.
+pub(super) fn problem<'a>(error: &Error, detail: &'a str, style: ErrorStyle) -> Problem<'a> {
+    let (title, advice) = words(error);
+    Problem { status: status(error, style), title, detail, advice }
+}
+
+/// The one place where an error becomes a status. `Compat` folds what the original folds into its 403.
+pub(super) fn status(error: &Error, style: ErrorStyle) -> StatusCode {
+    let semantic = match error {
+        Error::Command { .. }
+        | Error::UnknownCommand { .. }
+        | Error::NotSupported { .. }
+        | Error::UnknownPreset { .. }
+        | Error::Request { .. }
+        | Error::MaxPix { .. } => StatusCode::BAD_REQUEST,
+        Error::NotFound { .. } => StatusCode::NOT_FOUND,
+        Error::Forbidden { .. } => StatusCode::FORBIDDEN,
+        Error::UnknownFormat { .. }
+        | Error::BrokenSource { .. }
+        | Error::SourceTooLarge { .. }
+        | Error::SourceTooLong { .. }
+        | Error::TooMuchMemory { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Error::Busy { .. } | Error::Draining | Error::Cancelled { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+        Error::Device { .. } | Error::Encode { .. } | Error::Panic { .. } | Error::Config { .. } | Error::Io { .. } => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    match style {
+        ErrorStyle::Compat if semantic.is_client_error() => StatusCode::FORBIDDEN,
+        ErrorStyle::Compat | ErrorStyle::Semantic => semantic,
+    }
+}
+
+/// Title and advice.
+fn words(error: &Error) -> (&'static str, &'static str) {
+    match error {
+        Error::Command { .. } => ("Bad command", "Correct the command's value."),
+        Error::UnknownCommand { .. } => ("Unknown command", "Correct the name, or remove the command."),
+        Error::NotSupported { .. } => ("Not supported", "Remove the command, or use another value."),
+        Error::UnknownPreset { .. } => ("Unknown preset", "Correct the name, or define the preset for this company."),
+        Error::Request { .. } => ("Bad request", "Correct the URL or the body."),
+        Error::MaxPix { .. } => ("Too large a reply", "Ask for a smaller picture, or raise the company's max_pix."),
+        Error::NotFound { .. } => ("Image not found", "Check company and asset; both are case-sensitive."),
+        Error::Forbidden { .. } => {
+            ("Path refused", "Name an asset below the company's folder, without .. in its path.")
+        }
+        Error::UnknownFormat { .. } => ("Not a picture", "Send or store a JPEG, PNG, WebP, GIF or TIFF file."),
+        Error::BrokenSource { .. } => ("Broken picture", "Replace the source with an intact file."),
+        Error::SourceTooLarge { .. } => ("Too large a source", "Use a smaller source, or raise source_pixels_max."),
+        Error::SourceTooLong { .. } => ("Too long a source", "Use a smaller source file."),
+        Error::TooMuchMemory { .. } => ("Too large a job", "Ask for less, or raise the daemon's memory."),
+        Error::Busy { .. } => ("Busy", "Try again in a moment."),
+        Error::Draining => ("Shutting down", "Try again in a moment."),
+        Error::Cancelled { .. } => ("Cancelled", "Try again."),
+        Error::Deadline { .. } => ("Too late", "Try again in a moment, or raise deadline_ms."),
+        Error::Device { .. } | Error::Encode { .. } | Error::Panic { .. } | Error::Config { .. } | Error::Io { .. } => {
+            ("Internal error", "Tell the site's owner; the log has the same X-Request-ID.")
+        }
+    }
+}
+
+/// When a client that was shed may come again, s. Queues are short and a rendition takes well under a second.
+pub(super) const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_to_live_become_cache_control() {
+        assert_eq!(cache_control(Some(36_000)), "public, max-age=36000");
+        assert_eq!(cache_control(Some(0)), "no-cache");
+        assert_eq!(cache_control(None), "public, max-age=31536000, immutable");
+    }
+
+    #[test]
+    fn company_headers_never_replace_ours_and_broken_ones_are_left_out() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
+        let company = [("content-type", "text/html"), ("Timing-Allow-Origin", "*"), ("bad name", "x"), ("x-y", "a\nb")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        add_company_headers(&mut headers, &company);
+        assert_eq!(headers[CONTENT_TYPE], "image/jpeg");
+        assert_eq!(headers["timing-allow-origin"], "*");
+        assert_eq!(headers.len(), 2);
+    }
+}

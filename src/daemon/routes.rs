@@ -1,0 +1,181 @@
+//! Which request goes where, and what is said to those that go nowhere.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use tracing::Instrument;
+
+use super::{Daemon, Socket, image, renditions, reply, upload};
+use crate::error::Error;
+use crate::limits;
+use crate::wire::{self, Body, Problem};
+
+/// Everything that answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Image,
+    Live,
+    Ready,
+    Transcode,
+    Fanout,
+    Engines,
+    Metrics,
+}
+
+impl Route {
+    fn of(path: &str) -> Option<Self> {
+        match path {
+            "/livez" => Some(Self::Live),
+            "/readyz" => Some(Self::Ready),
+            "/v1/transcode" => Some(Self::Transcode),
+            "/v1/fanout" => Some(Self::Fanout),
+            "/v1/engines" => Some(Self::Engines),
+            "/metrics" => Some(Self::Metrics),
+            _ => (path == image::ROOT || path.strip_prefix(image::ROOT).is_some_and(|rest| rest.starts_with('/')))
+                .then_some(Self::Image),
+        }
+    }
+
+    fn is_served_on(self, socket: Socket) -> bool {
+        match self {
+            Self::Image | Self::Live | Self::Ready | Self::Transcode | Self::Fanout => true,
+            Self::Engines | Self::Metrics => socket == Socket::Admin,
+        }
+    }
+
+    /// For `Allow`.
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Transcode | Self::Fanout => "POST, OPTIONS",
+            Self::Image | Self::Live | Self::Ready | Self::Engines | Self::Metrics => "GET, HEAD, OPTIONS",
+        }
+    }
+}
+
+/// Answers one request.
+pub(super) async fn answer(daemon: Arc<Daemon>, socket: Socket, request: Request<Incoming>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let id = wire::request_id(&parts.headers);
+    // Whoever may connect to the socket is believed; the front writes the peer's address there, over what came in.
+    let client = parts.headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let span = tracing::info_span!("request", id, client);
+    let mut reply = dispatch(&daemon, socket, &parts, body).instrument(span).await;
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        reply.headers_mut().insert(wire::REQUEST_ID, id);
+    }
+    wire::fit_to_method(&parts.method, &mut reply);
+    reply
+}
+
+async fn dispatch(daemon: &Daemon, socket: Socket, parts: &Parts, body: Incoming) -> Response<Body> {
+    if let Err(refused) = wire::check_head(parts) {
+        return *refused;
+    }
+    let path = parts.uri.path();
+    if parts.method == Method::OPTIONS && path == "*" {
+        return wire::no_content("GET, HEAD, POST, OPTIONS");
+    }
+    let Some(route) = Route::of(path) else { return unknown(path) };
+    if !route.is_served_on(socket) {
+        return not_found(path, "This is answered on the admin socket only.");
+    }
+    if parts.method == Method::OPTIONS {
+        return wire::no_content(route.methods());
+    }
+    // The methods of a route are few and written in capitals, so that a search in the list is exact enough.
+    if !route.methods().split(", ").any(|method| method == parts.method.as_str()) {
+        return wrong_method(parts, route);
+    }
+    // Probes are answered whether or not there is room for work.
+    match (route, daemon.open_requests.try_acquire()) {
+        (Route::Live, _) => text("alive\n"),
+        (Route::Ready, _) => ready(daemon),
+        (Route::Metrics, _) => metrics(daemon),
+        (Route::Engines, _) => engines(daemon),
+        (Route::Image, Ok(_room)) => image::answer(daemon, parts).await,
+        (Route::Transcode, Ok(_room)) => renditions::transcode(daemon, parts, body).await,
+        (Route::Fanout, Ok(_room)) => renditions::fanout(daemon, parts, body).await,
+        (Route::Image | Route::Transcode | Route::Fanout, Err(_)) => {
+            reply::failure(&Error::Busy { lane: "request", depth: limits::OPEN_REQUESTS_MAX }, daemon.errors)
+        }
+    }
+}
+
+/// Able to take work now? Asks nobody who might be at work.
+fn ready(daemon: &Daemon) -> Response<Body> {
+    let able = if daemon.draining.load(Ordering::Acquire) { Err(Error::Draining) } else { daemon.service.ready() };
+    match able {
+        Ok(()) => text("ready\n"),
+        Err(error) => {
+            let problem = Problem {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                title: "Not ready",
+                detail: &error.to_string(),
+                advice: "Try again in a moment.",
+            };
+            let mut reply = problem.reply();
+            reply.headers_mut().insert(RETRY_AFTER, reply::RETRY_AFTER_S);
+            reply
+        }
+    }
+}
+
+fn metrics(daemon: &Daemon) -> Response<Body> {
+    let mut metrics = daemon.service.metrics_text();
+    let open = limits::OPEN_REQUESTS_MAX - daemon.open_requests.available_permits();
+    let uploads = upload::bytes_in_hand(&daemon.uploads);
+    for (name, help, value) in [
+        ("calotype_open_requests", "requests being answered, probes excepted", open as u64),
+        ("calotype_upload_bytes", "bytes of request bodies in hand", uploads),
+    ] {
+        metrics += &format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+    }
+    let mut reply = text(metrics);
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    reply
+}
+
+fn engines(daemon: &Daemon) -> Response<Body> {
+    let mut reply = text(format!("{:#}\n", daemon.service.engines_json()));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+}
+
+/// 200, the state of this moment.
+fn text(words: impl Into<bytes::Bytes>) -> Response<Body> {
+    let mut reply = Response::new(Body::from(words));
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+fn wrong_method(parts: &Parts, route: Route) -> Response<Body> {
+    let problem = Problem {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        title: "Wrong method",
+        detail: &format!("{} {}", crate::error::shortened(parts.method.as_str()), parts.uri.path()),
+        advice: &format!("Use one of {}.", route.methods()),
+    };
+    let mut reply = problem.reply();
+    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(route.methods()));
+    reply
+}
+
+fn unknown(path: &str) -> Response<Body> {
+    let first_two = |path: &str| path.split('/').skip(1).take(2).collect::<Vec<_>>().join("/");
+    let advice = match first_two(path).as_str() {
+        "is/content" | "v1/explain" | "v1/invalidate" => "This version does not serve it.",
+        _ => "Pictures are at /is/image/{Company}/{Asset}; work is posted to /v1/transcode and /v1/fanout.",
+    };
+    not_found(path, advice)
+}
+
+fn not_found(path: &str, advice: &str) -> Response<Body> {
+    let detail = crate::error::shortened(path);
+    Problem { status: StatusCode::NOT_FOUND, title: "No such path", detail: &detail, advice }.reply()
+}
