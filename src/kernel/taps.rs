@@ -1,7 +1,8 @@
 //! Tap tables: which source samples feed each output sample, and how much.
 //!
 //! Invariants: each window lies inside the axis' source samples; with [`Edge::Renormalise`] its weights sum to 1
-//! (±1e-6), with [`Edge::Transparent`] to the share of the filter that lies inside the source.
+//! (±1e-6), with [`Edge::Transparent`] to the share of the filter that lies inside the source; an edge that is
+//! transparent on one side alone shares only what that side lacks.
 
 use super::Kernel;
 use crate::pixel::Ratio;
@@ -13,6 +14,10 @@ pub enum Edge {
     Renormalise,
     /// Transparent samples: the window is cut and its weights keep their values, so that alpha falls off with them.
     Transparent,
+    /// Transparent samples before the first, nothing after the last.
+    TransparentFirst,
+    /// Nothing before the first, transparent samples after the last.
+    TransparentLast,
 }
 
 /// One dimension of a resample, exact: which source coordinate each output sample is centred on.
@@ -185,23 +190,34 @@ fn normalised(left: i64, mut weights: Vec<f64>) -> (i64, Vec<f64>) {
 /// The part of a window inside `0..len`: never empty, zeros trimmed at both ends.
 fn cut((left, weights): (i64, Vec<f64>), len: usize, edge: Edge) -> (usize, Vec<f64>) {
     let last = i64::try_from(len).unwrap_or(i64::MAX) - 1;
-    let mut inside: Vec<(usize, f64)> = (left..)
-        .zip(weights)
-        .filter(|&(j, w)| (0..=last).contains(&j) && w != 0.0)
-        .map(|(j, w)| (usize::try_from(j).unwrap_or(0), w))
-        .collect();
-    let sum: f64 = inside.iter().map(|&(_, w)| w).sum();
-    if edge == Edge::Renormalise {
-        // A window whose inside part is nearly nothing (an output sample far outside the source) reads the nearest sample.
-        if inside.is_empty() || sum.abs() < 1e-6 {
-            let nearest = if left > last { len - 1 } else { usize::try_from(left.max(0)).unwrap_or(0).min(len - 1) };
-            return (nearest, vec![1.0]);
+    // What the window lost beyond an end with nothing behind it; beyond a transparent end nothing is lost.
+    let mut lost = 0.0;
+    let mut inside: Vec<(usize, f64)> = Vec::new();
+    for (j, w) in (left..).zip(weights) {
+        let transparent = match edge {
+            Edge::Renormalise => false,
+            Edge::Transparent => true,
+            Edge::TransparentFirst => j < 0,
+            Edge::TransparentLast => j > last,
+        };
+        match usize::try_from(j) {
+            Ok(at) if j <= last && w != 0.0 => inside.push((at, w)),
+            Ok(_) if j <= last => {}
+            _ if transparent => {}
+            _ => lost += w,
         }
-        for (_, w) in &mut inside {
-            *w /= sum;
-        }
-    } else if inside.is_empty() {
+    }
+    let kept = 1.0 - lost;
+    if kept.abs() < 1e-6 || (inside.is_empty() && edge == Edge::Renormalise) {
+        // A window with nearly nothing inside (an output sample far outside the source) reads the nearest sample.
+        let nearest = if left > last { len - 1 } else { usize::try_from(left.max(0)).unwrap_or(0).min(len - 1) };
+        return (nearest, vec![1.0]);
+    }
+    if inside.is_empty() {
         return (0, vec![0.0]);
+    }
+    for (_, w) in &mut inside {
+        *w /= kept;
     }
     let first = inside[0].0;
     let mut window = vec![0.0; inside[inside.len() - 1].0 - first + 1];
