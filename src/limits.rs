@@ -16,6 +16,8 @@ pub const METADATA_BYTES_MAX: usize = 16 << 20;
 pub const VIEW_PIXELS_MAX: u64 = 100_000_000;
 /// One side of a finished view, px.
 pub const VIEW_SIDE_MAX: u32 = 65_535;
+/// One side of what `crop` or `rgn` selects, px: no source and no view is larger, so more can only be empty.
+pub const COMPOSITE_SIDE_MAX: u32 = 65_535;
 /// Taps of one resize window: a whole 65,535 px source onto one pixel.
 pub const TAPS_MAX: usize = 65_536;
 /// Half-width of an unsharp window in taps: radius 250 px reaches four standard deviations.
@@ -28,6 +30,10 @@ pub const MODIFIERS_MAX: usize = 512;
 pub const PRESET_DEPTH_MAX: usize = 16;
 /// Bytes of a query after presets are expanded.
 pub const QUERY_EXPANDED_BYTES_MAX: usize = 64 << 10;
+/// Unknown commands named in a reply …
+pub const IGNORED_NAMES_MAX: usize = 16;
+/// … each cut to this many characters.
+pub const IGNORED_NAME_CHARS_MAX: usize = 32;
 /// Bytes of all request headers together.
 pub const HEADERS_BYTES_MAX: usize = 32 << 10;
 /// Bytes of one request's head that the parser may hold: room for a URL and headers that are over their ceilings, so

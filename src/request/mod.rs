@@ -1,31 +1,260 @@
 //! From a URL's query to a plan: commands (a table), layout (pure arithmetic), planner (the one place that orders
 //! passes).
+//!
+//! `parse` → `decide` → `plan`. Invariants: a value is either understood exactly or refused, never repaired; nothing here
+//! touches a pixel; nothing after [`plan`] reads the query.
+
+mod colour;
+mod grammar;
+mod layout;
+mod planner;
+mod read;
+pub mod registry;
 
 use crate::catalog::Company;
-use crate::error::Result;
-use crate::plan::{Decision, Header, Plan};
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use crate::limits;
+use crate::pixel::{Chroma, Ratio};
+
+pub use layout::{Layout, layout};
+pub use planner::plan;
 
 /// A parsed query: every command's last value, checked.
 #[derive(Clone, Debug, Default)]
 pub struct Commands {
-    /// Names nobody knows, as sent, in order, each once: for `X-Image-Serving-Ignored`.
+    /// Reply width before any pixel ratio.
+    pub wid: Option<u32>,
+    /// Reply height before any pixel ratio.
+    pub hei: Option<u32>,
+    /// Inverse factor: 2 halves.
+    pub scl: Option<Ratio>,
+    /// How picture and view meet.
+    pub fit: Option<Fit>,
+    /// Where picture and view meet, −1 to 1: horizontally, vertically.
+    pub align: [Ratio; 2],
+    /// Region of the composite that the view shows.
+    pub rgn: Option<Area>,
+    /// What of the source is the composite.
+    pub crop: Option<Area>,
+    /// Opaque colour behind the picture.
+    pub bgc: Option<[u8; 3]>,
+    /// Filter of all scaling.
+    pub res_mode: Option<Kernel>,
+    /// `op_usm`: radius in full-resolution pixels.
+    pub usm: Unsharpen,
+    /// `op_usmR`: radius in pixels of the view.
+    pub usm_r: Unsharpen,
+    /// `op_sharpen`.
+    pub sharpen: bool,
+    /// Format of the reply.
+    pub fmt: Format,
+    /// Its quality.
+    pub qlt: Option<Quality>,
+    /// The screen's pixel ratio that the URL states.
+    pub dpr: Option<Ratio>,
+    /// Names nobody knows, each once, in order, cut and made printable: for `X-Image-Serving-Ignored`.
     pub ignored: Vec<String>,
+}
+
+/// `fit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// Which of the modes.
+    pub mode: FitMode,
+    /// Whether the picture may be enlarged.
+    pub upscale: bool,
+}
+
+/// Modes of `fit` (protocol.md 2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FitMode {
+    /// Inside the box, padded to it.
+    Fit,
+    /// Inside the box, not padded.
+    Constrain,
+    /// Covers the box, cut to it.
+    Crop,
+    /// Covers the box, not cut.
+    Wrap,
+    /// Each axis on its own.
+    Stretch,
+    /// As wide as the box, cut or padded vertically.
+    Hfit,
+    /// As high as the box, cut or padded horizontally.
+    Vfit,
+}
+
+impl FitMode {
+    /// The protocol's own keyword.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Fit => "fit",
+            Self::Constrain => "constrain",
+            Self::Crop => "crop",
+            Self::Wrap => "wrap",
+            Self::Stretch => "stretch",
+            Self::Hfit => "hfit",
+            Self::Vfit => "vfit",
+        }
+    }
+}
+
+/// A rectangle of a picture: `crop` and `rgn` in pixels, `cropN` and `rgnN` in parts of it. One slot each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Area {
+    /// In pixels; the corner may lie outside the picture.
+    Pixels {
+        /// Left edge.
+        x: i64,
+        /// Top edge.
+        y: i64,
+        /// Width, 1 to [`limits::COMPOSITE_SIDE_MAX`].
+        w: u32,
+        /// Height, likewise.
+        h: u32,
+    },
+    /// In parts of the picture's width and height.
+    Parts {
+        /// Left edge.
+        x: Ratio,
+        /// Top edge.
+        y: Ratio,
+        /// Width, above 0.
+        w: Ratio,
+        /// Height, above 0.
+        h: Ratio,
+    },
+}
+
+/// `op_usm` or `op_usmR`, as written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsharpen {
+    /// 0 to 5; 0 does nothing.
+    pub amount: Ratio,
+    /// 0 to 250 px; 0 does nothing.
+    pub radius: Ratio,
+    /// Levels.
+    pub threshold: u8,
+    /// Brightness alone.
+    pub mono: bool,
+}
+
+/// `fmt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// The format.
+    pub format: OutputFormat,
+    /// Alpha is kept (`png-alpha`, `webp-alpha`).
+    pub alpha: bool,
+    /// WebP's lossless compression.
+    pub lossless: bool,
+}
+
+impl Default for Format {
+    fn default() -> Self {
+        Self { format: OutputFormat::Jpeg { progressive: false }, alpha: false, lossless: false }
+    }
+}
+
+/// Formats calotype writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// `jpeg`, `jpg`, `pjpeg`.
+    Jpeg {
+        /// `pjpeg`.
+        progressive: bool,
+    },
+    /// `png`, `png-alpha`.
+    Png,
+    /// `webp`, `webp-alpha`.
+    Webp,
+}
+
+impl OutputFormat {
+    /// The protocol's own keyword.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Jpeg { progressive: false } => "jpeg",
+            Self::Jpeg { progressive: true } => "pjpeg",
+            Self::Png => "png",
+            Self::Webp => "webp",
+        }
+    }
+}
+
+/// `qlt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quality {
+    /// 1 to 100.
+    pub quality: u8,
+    /// Whether chroma is sampled down; `None`: as the company's JpegQuality says.
+    pub chroma: Option<Chroma>,
+}
+
+/// Why a reader refuses a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    /// Not in the command's grammar or range.
+    Bad,
+    /// In the protocol, not in calotype.
+    NotYet,
 }
 
 /// Parses the raw query of a URL (without `?`, still percent-encoded) for a company.
 ///
+/// Of a command that stands more than once the last instance counts, in presets or out of them. Bad values of working
+/// commands are refused wherever they stand; of a command that does not work yet only the last instance matters.
+///
 /// # Errors
 /// `Command`, `UnknownCommand` (strict companies only), `NotSupported`, `UnknownPreset`, `Request`.
 pub fn parse(query: &str, company: &Company) -> Result<Commands> {
-    let _ = (query, company);
-    todo!()
+    let mut commands = Commands::default();
+    let mut not_yet: Vec<(&'static registry::Command, String)> = Vec::new();
+    grammar::each_command(query, company, &mut |name, value| {
+        let Some(row) = registry::find(name) else { return commands.ignore(name, company.strict) };
+        match row.read {
+            Some(read) => read(&mut commands, value).map_err(|refused| match refused {
+                Refused::Bad => Error::command(row.name, value, row.range),
+                Refused::NotYet => not_supported(row, value),
+            }),
+            None => {
+                not_yet.retain(|(other, _)| other.slot() != row.slot());
+                not_yet.push((row, value.to_owned()));
+                Ok(())
+            }
+        }
+    })?;
+    if let Some((row, value)) = not_yet.iter().find(|(row, value)| !row.is_harmless(value)) {
+        return Err(not_supported(row, value));
+    }
+    if let (Some(fit), None, None) = (commands.fit, commands.wid, commands.hei) {
+        return Err(Error::command("fit", fit.mode.keyword(), "wid or hei beside it"));
+    }
+    Ok(commands)
 }
 
-/// The plan of a request over a source.
-///
-/// # Errors
-/// `MaxPix`, `Command`: a rule that needs the source's size is broken.
-pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &Decision) -> Result<Plan> {
-    let _ = (commands, header, company, decision);
-    todo!()
+fn not_supported(row: &registry::Command, value: &str) -> Error {
+    Error::NotSupported { key: row.name, got: crate::error::shortened(value) }
+}
+
+impl Commands {
+    /// Notes a name nobody knows, or refuses it.
+    fn ignore(&mut self, name: &str, strict: bool) -> Result<()> {
+        // It goes into a reply header: printable, no separators.
+        let printable = |c: char| if c.is_ascii_graphic() && c != ',' { c } else { '?' };
+        let shown: String = name.chars().take(limits::IGNORED_NAME_CHARS_MAX).map(printable).collect();
+        if strict {
+            return Err(Error::UnknownCommand { nearest: registry::nearest(name), name: shown });
+        }
+        if self.ignored.len() < limits::IGNORED_NAMES_MAX && !shown.is_empty() && !self.ignored.contains(&shown) {
+            self.ignored.push(shown);
+        }
+        Ok(())
+    }
+
+    /// Whether the view may outgrow the picture.
+    pub fn upscales(&self, company: &Company) -> bool {
+        self.fit.map_or(company.upscale_without_fit, |fit| fit.upscale)
+    }
 }

@@ -1,1 +1,149 @@
-//! commands.
+//! Does the URL mean this plan? `data/commands.txt` holds `source query ⇒ plan` lines; `UPDATE=1` rewrites them.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use calotype::catalog::{Company, SourceRoot};
+use calotype::decide::decide;
+use calotype::error::Error;
+use calotype::kernel::{Axis, Edge};
+use calotype::pixel::{Chroma, Model, PixelFormat, Size};
+use calotype::plan::{DecodeAs, EncodeSpec, Fill, Header, Pass, Plan, Resample, SourceFormat};
+use calotype::request;
+
+/// The sources of protocol.md section 7 and a few more: letter, format, size, model.
+pub(crate) const SOURCES: [(&str, SourceFormat, Size, PixelFormat); 9] = [
+    ("A", SourceFormat::Jpeg, Size::new(3000, 2000), YCBCR_420),
+    ("B", SourceFormat::Jpeg, Size::new(800, 600), YCBCR_420),
+    ("P", SourceFormat::Png, Size::new(1000, 500), PixelFormat::RGBA),
+    ("T", SourceFormat::Tiff, Size::new(2000, 3000), PixelFormat::RGB),
+    ("Q", SourceFormat::Jpeg, Size::new(4000, 3000), YCBCR_420),
+    ("S", SourceFormat::Jpeg, Size::new(1000, 750), YCBCR_420),
+    ("G", SourceFormat::Jpeg, Size::new(640, 480), PixelFormat::GREY),
+    ("F", SourceFormat::Jpeg, Size::new(641, 479), YCBCR_444),
+    ("V", SourceFormat::Png, Size::new(1, 65_535), PixelFormat::RGB),
+];
+
+const YCBCR_420: PixelFormat = PixelFormat { model: Model::Ycbcr(Chroma::Half), alpha: false };
+const YCBCR_444: PixelFormat = PixelFormat { model: Model::Ycbcr(Chroma::Full), alpha: false };
+
+/// The reference company of protocol.md, with presets.
+pub(crate) fn company() -> Company {
+    let mut company = Company::new("Co", SourceRoot::Demo);
+    for (name, body) in [
+        ("small", "wid=240&qlt=70"),
+        ("outer", "$small$&hei=100"),
+        ("encoded", "wid%3D300"),
+        ("round", "wid=1&$about$"),
+        ("about", "$round$"),
+        ("empty", ""),
+        ("bad", "wid=x"),
+        ("unsharp", "op_usm=1.75,0.3,2,0&resMode=sharp2&fmt=jpg&qlt=85,0"),
+    ] {
+        company.presets.insert(name.to_owned(), body.to_owned());
+    }
+    company
+}
+
+pub(crate) fn header(source: &str) -> Header {
+    let (_, format, size, native) = SOURCES.into_iter().find(|(name, ..)| *name == source).expect("a known source");
+    Header { format, size, native, converts_profile: false, orientation: 1 }
+}
+
+pub(crate) fn plan(source: &str, query: &str, company: &Company) -> Result<Plan, Error> {
+    let commands = request::parse(query, company)?;
+    let header = header(source);
+    let decision = decide(&commands, &header, company)?;
+    request::plan(&commands, &header, company, &decision)
+}
+
+/// A plan on one line.
+fn shown(plan: &Plan) -> String {
+    let mut out = format!("{} ", plan.size);
+    let spec = plan.encode.requested;
+    out += spec.name();
+    match spec {
+        EncodeSpec::Jpeg { quality, chroma, progressive } => {
+            write!(out, " q{}", quality.0).expect("a String");
+            out += if chroma == Chroma::Full { " 444" } else { "" };
+            out += if progressive { " progressive" } else { "" };
+        }
+        EncodeSpec::Webp { quality } => write!(out, " q{}", quality.0).expect("a String"),
+        EncodeSpec::Png => {}
+        EncodeSpec::WebpLossless => out += " lossless",
+    }
+    out += if plan.decode == DecodeAs::Native { " | native" } else { " | rgb" };
+    for pass in &plan.passes {
+        out += ", ";
+        out += pass.name();
+        match pass {
+            Pass::YcbcrToRgb | Pass::Sharpen | Pass::Pack { .. } | Pass::RgbToYcbcr { .. } => {}
+            Pass::Load { add_alpha, .. } => out += if *add_alpha { " +alpha" } else { "" },
+            Pass::ResizeH(resample) | Pass::ResizeV(resample) => resampled(&mut out, resample),
+            Pass::UnsharpH(usm) | Pass::UnsharpV(usm) => {
+                write!(out, " {}/1024 {}px {} {}", usm.amount_q10, usm.radius_px(), usm.threshold, u8::from(usm.mono))
+                    .expect("a String");
+            }
+            Pass::Place { canvas, x, y, fill } => {
+                write!(out, " {canvas}{x:+}{y:+}").expect("a String");
+                match fill {
+                    Fill::Transparent => out += " transparent",
+                    Fill::Opaque([r, g, b]) => write!(out, " {r:02x}{g:02x}{b:02x}").expect("a String"),
+                }
+            }
+        }
+    }
+    out
+}
+
+fn resampled(out: &mut String, resample: &Resample) {
+    write!(out, " {}", resample.kernel).expect("a String");
+    let mut axis = |axis: &Axis| {
+        let &Axis { src_first, src_len, origin, step, dst_len, edge } = axis;
+        write!(out, " {src_first}+{src_len} from {origin} by {step} to {dst_len}").expect("a String");
+        *out += match edge {
+            Edge::Renormalise => "",
+            Edge::Transparent => " soft",
+            Edge::TransparentFirst => " soft first",
+            Edge::TransparentLast => " soft last",
+        };
+    };
+    axis(&resample.axis);
+    if let Some(chroma) = &resample.chroma_axis {
+        axis(chroma);
+    }
+}
+
+fn outcome(source: &str, query: &str) -> String {
+    match plan(source, query, &company()) {
+        Ok(plan) => shown(&plan),
+        Err(error) => format!("error: {error}"),
+    }
+}
+
+#[test]
+fn queries_mean_these_plans() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/commands.txt");
+    let text = std::fs::read_to_string(&path).expect("commands.txt");
+    let mut rewritten = String::new();
+    let mut wrong = Vec::new();
+    for line in text.lines() {
+        if line.is_empty() || line.starts_with('#') {
+            rewritten += line;
+            rewritten.push('\n');
+            continue;
+        }
+        let (asked, want) = line.split_once(" ⇒").unwrap_or((line, ""));
+        let (source, query) = asked.split_once('?').expect("source?query");
+        let got = outcome(source, query);
+        writeln!(rewritten, "{asked} ⇒ {got}").expect("a String");
+        if want.trim() != got {
+            wrong.push(format!("{asked}\n  want {}\n  got  {got}", want.trim()));
+        }
+    }
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, rewritten).expect("writable");
+        return;
+    }
+    assert!(wrong.is_empty(), "{}\n(UPDATE=1 rewrites)", wrong.join("\n"));
+}

@@ -1,0 +1,294 @@
+//! The one place that orders passes.
+//!
+//! | stage | passes | when |
+//! |---|---|---|
+//! | decode | | planes as stored where that saves work, else R G B |
+//! | enlarge Y Cb Cr | `YcbcrToRgb` | conversion first where there are fewer samples |
+//! | cut | `Place` | a small part of a large source is wanted, or no scaling at all |
+//! | scale | `Load ResizeH ResizeV Pack`, the cheaper direction first | an axis is not a plain copy |
+//! | convert | `YcbcrToRgb` | something after it needs R G B |
+//! | sharpen | `Sharpen`, then `UnsharpH UnsharpV` of `op_usm`, then of `op_usmR` | asked for |
+//! | place | `Place` | padding, or transparency that the format or the request does not keep |
+//!
+//! Only the visible part of the scaled picture is ever computed. Sharpening comes before padding and sees the visible
+//! part's edges repeated: no halo against the background.
+
+use super::layout::{Layout, Span, layout};
+use super::{Commands, OutputFormat, Unsharpen};
+use crate::catalog::Company;
+use crate::error::{Error, Result};
+use crate::kernel::{Axis, Edge, Kernel};
+use crate::limits;
+use crate::pixel::{Chroma, Model, Ratio, Rect, Size, WorkingSpace};
+use crate::plan::{
+    Decision, DecodeAs, EncodeLadder, EncodeSpec, Fill, Header, JpegQuality, Pass, Plan, Resample, Unsharp, WebpQuality,
+};
+
+/// The plan of a request over a source.
+///
+/// # Errors
+/// `MaxPix`, `Command`, `Request`: a rule that needs the source's size is broken.
+pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &Decision) -> Result<Plan> {
+    let mut layout = layout(commands, header.size, company, decision.dpr)?;
+    if decision.dpr == Ratio::ONE {
+        layout.check(company.max_pix)?;
+    } else {
+        layout = layout.clamped(company.max_pix);
+    }
+    let encode = encode_spec(commands, company);
+    check_ceilings(layout.view, &encode)?;
+    let (decode, passes) = Order { commands, header, company, layout: &layout, encode: &encode }.passes();
+    Ok(Plan { source: header.size, decode, size: layout.view, passes, encode: EncodeLadder::only(encode) })
+}
+
+fn encode_spec(commands: &Commands, company: &Company) -> EncodeSpec {
+    let quality = commands.qlt.map_or(company.jpeg_quality, |qlt| qlt.quality);
+    let chroma = commands.qlt.and_then(|qlt| qlt.chroma).unwrap_or(company.jpeg_chroma);
+    match commands.fmt.format {
+        OutputFormat::Jpeg { progressive } => EncodeSpec::Jpeg { quality: JpegQuality(quality), chroma, progressive },
+        OutputFormat::Png => EncodeSpec::Png,
+        OutputFormat::Webp if commands.fmt.lossless => EncodeSpec::WebpLossless,
+        OutputFormat::Webp => EncodeSpec::Webp { quality: WebpQuality(u16::from(quality) * 100) },
+    }
+}
+
+fn check_ceilings(view: Size, encode: &EncodeSpec) -> Result<()> {
+    let side = view.w.max(view.h);
+    if side > limits::VIEW_SIDE_MAX {
+        return Err(Error::MaxPix { size: [view.w, view.h], max: [limits::VIEW_SIDE_MAX; 2] });
+    }
+    if view.pixels() > limits::VIEW_PIXELS_MAX {
+        let want = format!("a reply of at most {} pixels", limits::VIEW_PIXELS_MAX);
+        return Err(Error::Request { got: view.to_string(), want: want.into() });
+    }
+    if side > encode.side_max() {
+        let want = format!("a format that can hold {view} pixels (at most {} a side here)", encode.side_max());
+        return Err(Error::command("fmt", encode.name(), want));
+    }
+    Ok(())
+}
+
+struct Order<'a> {
+    commands: &'a Commands,
+    header: &'a Header,
+    company: &'a Company,
+    layout: &'a Layout,
+    encode: &'a EncodeSpec,
+}
+
+impl Order<'_> {
+    fn passes(&self) -> (DecodeAs, Vec<Pass>) {
+        let Some(spans) = self.layout.spans(self.header.size) else {
+            // Nothing of the picture is visible: it comes to stand just right of the view.
+            return (DecodeAs::Rgb, vec![self.place(offset_i32(i64::from(self.layout.view.w)), 0)]);
+        };
+        if spans.iter().all(Span::is_copy) { self.copied(&spans) } else { self.scaled(&spans) }
+    }
+
+    /// At scale 1: every visible sample is a sample of the source.
+    fn copied(&self, spans: &[Span; 2]) -> (DecodeAs, Vec<Pass>) {
+        let [x, y] = spans;
+        let visible = Size::new(x.len, y.len);
+        let whole = visible == self.header.size;
+        let sharpening = self.sharpening();
+        if whole && sharpening.is_empty() && !self.needs_place(spans, false) && self.stays_ycbcr() {
+            return (DecodeAs::Native, Vec::new());
+        }
+        let mut passes = Vec::new();
+        // At scale 1 `origin` is a whole sample, and inside the source.
+        let (left, top) = (-offset_i32(x.origin.floor()), -offset_i32(y.origin.floor()));
+        let covers = visible == self.layout.view;
+        if !whole && covers && sharpening.is_empty() {
+            return (DecodeAs::Rgb, vec![self.place(left, top)]);
+        }
+        if !whole {
+            passes.push(Pass::Place { canvas: visible, x: left, y: top, fill: Fill::Transparent });
+        }
+        passes.extend(sharpening);
+        if self.needs_place(spans, false) {
+            passes.push(self.place(offset_i32(i64::from(x.first)), offset_i32(i64::from(y.first))));
+        }
+        (DecodeAs::Rgb, passes)
+    }
+
+    fn scaled(&self, spans: &[Span; 2]) -> (DecodeAs, Vec<Pass>) {
+        let soft = spans.iter().any(|span| span.soft != [false; 2]);
+        let space = self.company.working_space;
+        let kernel = self.commands.res_mode.unwrap_or(self.company.res_mode);
+        let cut = self.cut(spans, kernel);
+        let native = self.header.native;
+        let ycbcr = matches!(native.model, Model::Ycbcr(_))
+            && !native.alpha
+            && !soft
+            && !self.header.converts_profile
+            && space == WorkingSpace::Encoded
+            && cut.is_none();
+        let visible = Size::new(spans[0].len, spans[1].len);
+        let enlarges = visible.pixels() > self.header.size.pixels();
+        let sharpening = self.sharpening();
+        let placed = self.needs_place(spans, soft);
+
+        let mut passes = Vec::new();
+        if ycbcr && enlarges {
+            passes.push(Pass::YcbcrToRgb);
+        }
+        if let Some(cut) = cut {
+            let (x, y) = (-offset_i32(cut.x), -offset_i32(cut.y));
+            passes.push(Pass::Place { canvas: cut.size(), x, y, fill: Fill::Transparent });
+        }
+        let source = cut.unwrap_or(Rect::of(self.header.size));
+        let half_chroma = ycbcr && !enlarges && native.model == Model::Ycbcr(Chroma::Half);
+        passes.push(Pass::Load { space, add_alpha: soft && !native.alpha });
+        passes.extend(resizes(spans, source, kernel, half_chroma));
+        passes.push(Pass::Pack { space });
+        if ycbcr && !enlarges && !(self.stays_ycbcr() && sharpening.is_empty() && !placed) {
+            passes.push(Pass::YcbcrToRgb);
+        }
+        passes.extend(sharpening);
+        if placed {
+            let [x, y] = spans.map(|span| offset_i32(i64::from(span.first)));
+            passes.push(self.place(x, y));
+        }
+        (if ycbcr { DecodeAs::Native } else { DecodeAs::Rgb }, passes)
+    }
+
+    /// The part of the source that is worth cutting out before it is loaded: at most half of it, and all that the windows
+    /// of the visible part can reach.
+    fn cut(&self, spans: &[Span; 2], kernel: Kernel) -> Option<Rect> {
+        let [(x, w), (y, h)] = spans.map(|span| reached(&span, kernel));
+        let part = u64::from(w) * u64::from(h);
+        (2 * part <= self.header.size.pixels()).then_some(Rect { x: i64::from(x), y: i64::from(y), w, h })
+    }
+
+    /// Whether the picture can go to the encoder as Y Cb Cr, if nothing else stands in the way.
+    fn stays_ycbcr(&self) -> bool {
+        let native = self.header.native;
+        match (self.encode, native.model) {
+            (EncodeSpec::Jpeg { chroma, .. }, Model::Ycbcr(stored)) => {
+                !native.alpha && !self.header.converts_profile && (*chroma == Chroma::Half || stored == Chroma::Full)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the picture must still be put on the view: padded, or flattened.
+    fn needs_place(&self, spans: &[Span; 2], soft: bool) -> bool {
+        let view = self.layout.view;
+        let fills = Size::new(spans[0].len, spans[1].len) == view;
+        !fills || ((self.header.native.alpha || soft) && !self.commands.fmt.alpha)
+    }
+
+    fn place(&self, x: i32, y: i32) -> Pass {
+        let fill = if self.commands.fmt.alpha {
+            Fill::Transparent
+        } else {
+            Fill::Opaque(self.commands.bgc.unwrap_or(self.company.bkg_color))
+        };
+        Pass::Place { canvas: self.layout.view, x, y, fill }
+    }
+
+    fn sharpening(&self) -> Vec<Pass> {
+        let usm = self.layout.radius_q20(self.commands.usm.radius);
+        let usm_r = self.commands.usm_r.radius.times(Ratio::int(1 << 20)).round();
+        let masks = [(self.commands.usm, usm), (self.commands.usm_r, u32::try_from(usm_r).unwrap_or(u32::MAX))];
+        let masks = masks.iter().filter_map(|(unsharpen, radius)| unsharp(unsharpen, *radius));
+        let sharpen = self.commands.sharpen.then_some(Pass::Sharpen);
+        sharpen.into_iter().chain(masks.flat_map(|mask| [Pass::UnsharpH(mask), Pass::UnsharpV(mask)])).collect()
+    }
+}
+
+/// An unsharp mask ready for the engines; `None` if it does nothing.
+fn unsharp(unsharpen: &Unsharpen, radius_q20: u32) -> Option<Unsharp> {
+    let amount_q10 = u16::try_from(unsharpen.amount.times(Ratio::int(1 << 10)).round()).unwrap_or(u16::MAX);
+    let Unsharpen { threshold, mono, .. } = *unsharpen;
+    (amount_q10 > 0 && radius_q20 > 0).then_some(Unsharp { amount_q10, radius_q20, threshold, mono })
+}
+
+/// The resizes of a picture that is the part `source` of the source, the cheaper order first.
+fn resizes(spans: &[Span; 2], source: Rect, kernel: Kernel, half_chroma: bool) -> Vec<Pass> {
+    let [x, y] = spans;
+    let axes = [axis(x, source.x, source.w), axis(y, source.y, source.h)];
+    let resample = |axis: Axis, src_len: u32| {
+        (!axis.is_identity(src_len)).then(|| Resample {
+            kernel,
+            axis,
+            chroma_axis: half_chroma.then(|| half(&axis, src_len)),
+        })
+    };
+    let horizontal = resample(axes[0], source.w).map(Pass::ResizeH);
+    let vertical = resample(axes[1], source.h).map(Pass::ResizeV);
+    // Multiplications of both orders: samples of the first half's result times its taps, then of the second's.
+    let work = |lines: u32, span: &Span| u128::from(lines) * u128::from(span.len) * taps(span, kernel);
+    let horizontal_first = work(source.h, x) + work(x.len, y);
+    let vertical_first = work(source.w, y) + work(y.len, x);
+    let ordered = if horizontal_first <= vertical_first { [horizontal, vertical] } else { [vertical, horizontal] };
+    ordered.into_iter().flatten().collect()
+}
+
+/// Taps of one window, roughly.
+fn taps(span: &Span, kernel: Kernel) -> u128 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive estimate")]
+    let per_sample = (2.0 * kernel.support()).ceil() as u128;
+    per_sample * u128::try_from(span.step.ceil().max(1)).unwrap_or(1)
+}
+
+/// The axis of a span over the `len` samples of the source from sample `first` on.
+fn axis(span: &Span, first: i64, len: u32) -> Axis {
+    let edge = match span.soft {
+        [false, false] => Edge::Renormalise,
+        [true, false] => Edge::TransparentFirst,
+        [false, true] => Edge::TransparentLast,
+        [true, true] => Edge::Transparent,
+    };
+    // Where these samples end before the composite does, no window reaches that end.
+    let within = |sample: i64| u32::try_from((sample - first).clamp(0, i64::from(len))).unwrap_or(len);
+    let src_first = within(i64::from(span.src_first));
+    let src_end = within(i64::from(span.src_first) + i64::from(span.src_len));
+    Axis {
+        src_first,
+        src_len: src_end - src_first,
+        origin: span.origin.minus(Ratio::int(first)),
+        step: span.step,
+        dst_len: span.len,
+        edge,
+    }
+}
+
+/// The axis of half-size chroma: a chroma sample covers two luma samples, so coordinates halve and steps stay.
+fn half(axis: &Axis, src_len: u32) -> Axis {
+    let end = (axis.src_first + axis.src_len).min(src_len).div_ceil(2);
+    let src_first = axis.src_first / 2;
+    Axis {
+        src_first,
+        src_len: end - src_first,
+        origin: axis.origin.over(Ratio::int(2)),
+        step: axis.step,
+        dst_len: axis.dst_len.div_ceil(2),
+        edge: axis.edge,
+    }
+}
+
+/// First source sample and number of samples that the windows of a span can read.
+fn reached(span: &Span, kernel: Kernel) -> (u32, u32) {
+    let step = span.step.max(Ratio::ONE);
+    // The pyramid of `trilin` is counted from the first sample on: a cut must begin at a whole cell of its upper level.
+    let cell = i64::try_from(step.ceil().unsigned_abs().next_power_of_two()).unwrap_or(i64::MAX / 4) * 2;
+    #[expect(clippy::cast_possible_truncation, reason = "1, 2 or 3")]
+    let reach = match kernel {
+        Kernel::Trilin => 2 * cell,
+        Kernel::Bilin | Kernel::Bicub | Kernel::Sharp2 | Kernel::Bisharp => {
+            step.times(Ratio::int(kernel.support().ceil() as i64)).ceil() + 1
+        }
+    };
+    let (least, most) = (i64::from(span.src_first), i64::from(span.src_first + span.src_len));
+    let first = (span.origin.floor() - reach).clamp(least, most - 1);
+    let first = if kernel == Kernel::Trilin { first - (first - least) % cell } else { first };
+    let last = span.origin.plus(span.step.times(Ratio::int(i64::from(span.len)))).ceil() + reach;
+    let end = last.clamp(first + 1, most);
+    (u32::try_from(first).unwrap_or(0), u32::try_from(end - first).unwrap_or(1))
+}
+
+/// Views and sources have at most 65,535 pixels a side, so positions of visible pictures fit.
+fn offset_i32(at: i64) -> i32 {
+    i32::try_from(at).unwrap_or(if at < 0 { i32::MIN } else { i32::MAX })
+}

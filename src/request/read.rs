@@ -1,0 +1,333 @@
+//! Values of the working commands: strict, exact, never clamped.
+//!
+//! Each reader answers `Refused::Bad` where the value is not in its command's grammar or range, `Refused::NotYet` where
+//! the protocol knows the value and calotype does not do it.
+
+use super::{Area, Commands, FitMode, OutputFormat, Quality, Refused, Unsharpen, colour};
+use crate::kernel::Kernel;
+use crate::limits;
+use crate::pixel::{Chroma, Ratio};
+use crate::request::{Fit, Format};
+
+type Answer = Result<(), Refused>;
+
+/// Largest integer of any command; the original's own wall for coordinates.
+const INTEGER_MAX: i64 = 2_147_483_647;
+
+pub(super) fn wid(commands: &mut Commands, value: &str) -> Answer {
+    commands.wid = Some(side(value)?);
+    Ok(())
+}
+
+pub(super) fn hei(commands: &mut Commands, value: &str) -> Answer {
+    commands.hei = Some(side(value)?);
+    Ok(())
+}
+
+pub(super) fn scl(commands: &mut Commands, value: &str) -> Answer {
+    commands.scl = Some(positive(value, 1_000_000)?);
+    Ok(())
+}
+
+pub(super) fn fit(commands: &mut Commands, value: &str) -> Answer {
+    let (mode, upscale) = match value.split_once(',') {
+        Some((mode, switch)) => (mode, Some(switched(switch)?)),
+        None => (value, None),
+    };
+    let mode = match (mode, upscale) {
+        ("", Some(_)) => FitMode::Fit,
+        (mode, _) => keyword(mode, &FIT_MODES)?,
+    };
+    commands.fit = Some(Fit { mode, upscale: upscale.unwrap_or(false) });
+    Ok(())
+}
+
+const FIT_MODES: [(&str, FitMode); 7] = [
+    ("fit", FitMode::Fit),
+    ("constrain", FitMode::Constrain),
+    ("crop", FitMode::Crop),
+    ("wrap", FitMode::Wrap),
+    ("stretch", FitMode::Stretch),
+    ("hfit", FitMode::Hfit),
+    ("vfit", FitMode::Vfit),
+];
+
+pub(super) fn rgn(commands: &mut Commands, value: &str) -> Answer {
+    commands.rgn = Some(area_px(value)?);
+    Ok(())
+}
+
+pub(super) fn rgn_n(commands: &mut Commands, value: &str) -> Answer {
+    commands.rgn = Some(area_n(value)?);
+    Ok(())
+}
+
+pub(super) fn crop(commands: &mut Commands, value: &str) -> Answer {
+    commands.crop = Some(area_px(value)?);
+    Ok(())
+}
+
+pub(super) fn crop_n(commands: &mut Commands, value: &str) -> Answer {
+    commands.crop = Some(area_n(value)?);
+    Ok(())
+}
+
+pub(super) fn align(commands: &mut Commands, value: &str) -> Answer {
+    let [h, v] = exactly::<2>(value)?;
+    let one = Ratio::ONE;
+    commands.align = [between(h, Ratio::int(-1), one)?, between(v, Ratio::int(-1), one)?];
+    Ok(())
+}
+
+pub(super) fn bgc(commands: &mut Commands, value: &str) -> Answer {
+    commands.bgc = Some(colour::rgb(value).ok_or(Refused::Bad)?);
+    Ok(())
+}
+
+pub(super) fn res_mode(commands: &mut Commands, value: &str) -> Answer {
+    commands.res_mode = Some(Kernel::from_keyword(value).ok_or(Refused::Bad)?);
+    Ok(())
+}
+
+pub(super) fn op_usm(commands: &mut Commands, value: &str) -> Answer {
+    commands.usm = unsharpen(value)?;
+    Ok(())
+}
+
+pub(super) fn op_usm_r(commands: &mut Commands, value: &str) -> Answer {
+    commands.usm_r = unsharpen(value)?;
+    Ok(())
+}
+
+pub(super) fn op_sharpen(commands: &mut Commands, value: &str) -> Answer {
+    commands.sharpen = switched(value)?;
+    Ok(())
+}
+
+pub(super) fn fmt(commands: &mut Commands, value: &str) -> Answer {
+    let mut items = value.split(',');
+    let name = items.next().unwrap_or("");
+    let (pixel_type, compression) = (items.next().unwrap_or(""), items.next().unwrap_or(""));
+    if items.next().is_some() {
+        return Err(Refused::Bad);
+    }
+    let &FormatRow { format, pixel_types, compressions, .. } =
+        FORMATS.iter().find(|row| row.names.iter().any(|n| n.eq_ignore_ascii_case(name))).ok_or(Refused::Bad)?;
+    let known = |word: &str, words: &[&str]| word.is_empty() || words.iter().any(|w| w.eq_ignore_ascii_case(word));
+    if !known(pixel_type, pixel_types) || !known(compression, compressions) {
+        return Err(Refused::Bad);
+    }
+    let mut format = format.ok_or(Refused::NotYet)?;
+    if !known(pixel_type, &["rgb"]) {
+        return Err(Refused::NotYet);
+    }
+    format.lossless = compression.eq_ignore_ascii_case("lossless");
+    commands.fmt = format;
+    Ok(())
+}
+
+/// One line of protocol.md 2.7.
+struct FormatRow {
+    names: &'static [&'static str],
+    /// `None`: not yet.
+    format: Option<Format>,
+    pixel_types: &'static [&'static str],
+    compressions: &'static [&'static str],
+}
+
+const fn row(
+    names: &'static [&'static str],
+    format: Option<Format>,
+    pixel_types: &'static [&'static str],
+    compressions: &'static [&'static str],
+) -> FormatRow {
+    FormatRow { names, format, pixel_types, compressions }
+}
+
+const fn writes(format: OutputFormat, alpha: bool) -> Option<Format> {
+    Some(Format { format, alpha, lossless: false })
+}
+
+const RGB: &[&str] = &["rgb"];
+const RGB_GRAY: &[&str] = &["rgb", "gray"];
+const ANY: &[&str] = &["rgb", "gray", "cmyk"];
+const NONE: &[&str] = &["none"];
+const LOSSY: &[&str] = &["lossy", "lossless"];
+
+/// Every format that `fmt` knows, with its pixel types and compressions.
+const FORMATS: &[FormatRow] = &[
+    row(&["jpeg", "jpg"], writes(OutputFormat::Jpeg { progressive: false }, false), ANY, NONE),
+    row(&["pjpeg"], writes(OutputFormat::Jpeg { progressive: true }, false), ANY, NONE),
+    row(&["png"], writes(OutputFormat::Png, false), RGB_GRAY, NONE),
+    row(&["png-alpha"], writes(OutputFormat::Png, true), RGB_GRAY, NONE),
+    row(&["webp"], writes(OutputFormat::Webp, false), RGB, LOSSY),
+    row(&["webp-alpha"], writes(OutputFormat::Webp, true), RGB, LOSSY),
+    row(&["png8", "png8-alpha"], None, RGB, NONE),
+    row(&["gif", "gif-alpha"], None, RGB_GRAY, NONE),
+    row(&["avif", "avif-alpha"], None, RGB, LOSSY),
+    row(&["tif", "tif-alpha"], None, ANY, &["none", "lzw", "zip", "jpeg"]),
+    row(&["jpeg2000", "jpeg2000-alpha"], None, RGB_GRAY, LOSSY),
+    row(&["jpegxr", "jpegxr-alpha"], None, RGB, LOSSY),
+    row(&["heic"], None, RGB, LOSSY),
+    row(&["eps"], None, ANY, &["raw"]),
+    row(&["pdf"], None, ANY, &["none", "zip", "jpeg"]),
+    row(&["swf", "swf-alpha", "swf3", "swf3-alpha"], None, RGB_GRAY, NONE),
+    row(&["f4m", "m3u8"], None, &[], &[]),
+];
+
+pub(super) fn qlt(commands: &mut Commands, value: &str) -> Answer {
+    let (quality, chroma) = match value.split_once(',') {
+        Some((quality, flag)) => (quality, Some(if switched(flag)? { Chroma::Full } else { Chroma::Half })),
+        None => (value, None),
+    };
+    let quality = u8::try_from(integer(quality, 1, 100)?).map_err(|_| Refused::Bad)?;
+    commands.qlt = Some(Quality { quality, chroma });
+    Ok(())
+}
+
+pub(super) fn dpr(commands: &mut Commands, value: &str) -> Answer {
+    commands.dpr = match value.split_once(',') {
+        None if value.eq_ignore_ascii_case("off") => None,
+        // Without a value the screen's ratio is to be detected.
+        None if value.eq_ignore_ascii_case("on") => return Err(Refused::NotYet),
+        Some((on, ratio)) if on.eq_ignore_ascii_case("on") => Some(positive(ratio, 1000)?),
+        _ => return Err(Refused::Bad),
+    };
+    Ok(())
+}
+
+pub(super) fn id(_: &mut Commands, _: &str) -> Answer {
+    Ok(())
+}
+
+pub(super) fn req(_: &mut Commands, value: &str) -> Answer {
+    const LATER: [&str; 19] = [
+        "tmb",
+        "mask",
+        "props",
+        "imageprops",
+        "catalogprops",
+        "exists",
+        "userdata",
+        "targets",
+        "imageset",
+        "set",
+        "map",
+        "xmp",
+        "validate",
+        "resolve",
+        "loadcache",
+        "xlate",
+        "message",
+        "saveToFile",
+        "mbrSet",
+    ];
+    let kind = value.split(',').next().unwrap_or("");
+    if value.eq_ignore_ascii_case("img") {
+        Ok(())
+    } else if LATER.iter().any(|k| k.eq_ignore_ascii_case(kind)) {
+        Err(Refused::NotYet)
+    } else {
+        Err(Refused::Bad)
+    }
+}
+
+fn unsharpen(value: &str) -> Result<Unsharpen, Refused> {
+    let mut items = value.split(',');
+    let amount = between(items.next().unwrap_or(""), Ratio::ZERO, Ratio::int(5))?;
+    let radius = items.next().map_or(Ok(Ratio::ZERO), |item| between(item, Ratio::ZERO, Ratio::int(250)))?;
+    let threshold = items.next().map_or(Ok(0), |item| integer(item, 0, 255))?;
+    let mono = items.next().map_or(Ok(false), switched)?;
+    if items.next().is_some() {
+        return Err(Refused::Bad);
+    }
+    Ok(Unsharpen { amount, radius, threshold: u8::try_from(threshold).map_err(|_| Refused::Bad)?, mono })
+}
+
+fn side(item: &str) -> Result<u32, Refused> {
+    u32::try_from(integer(item, 1, INTEGER_MAX)?).map_err(|_| Refused::Bad)
+}
+
+fn area_px(value: &str) -> Result<Area, Refused> {
+    let [x, y, w, h] = exactly::<4>(value)?;
+    let corner = |item| integer(item, -INTEGER_MAX, INTEGER_MAX);
+    let side = |item| {
+        let side = integer(item, 1, i64::from(limits::COMPOSITE_SIDE_MAX))?;
+        u32::try_from(side).map_err(|_| Refused::Bad)
+    };
+    Ok(Area::Pixels { x: corner(x)?, y: corner(y)?, w: side(w)?, h: side(h)? })
+}
+
+fn area_n(value: &str) -> Result<Area, Refused> {
+    let [x, y, w, h] = exactly::<4>(value)?;
+    let most = Ratio::int(1000);
+    let part = |item: &str| real(item, 9).filter(|n| *n <= most).ok_or(Refused::Bad);
+    let corner = |item| part(item).and_then(|n| if n >= Ratio::int(-1000) { Ok(n) } else { Err(Refused::Bad) });
+    let side = |item| part(item).and_then(|n| if n.is_positive() { Ok(n) } else { Err(Refused::Bad) });
+    Ok(Area::Parts { x: corner(x)?, y: corner(y)?, w: side(w)?, h: side(h)? })
+}
+
+fn exactly<const N: usize>(value: &str) -> Result<[&str; N], Refused> {
+    let mut items = value.split(',');
+    let mut out = [""; N];
+    for slot in &mut out {
+        *slot = items.next().ok_or(Refused::Bad)?;
+    }
+    if items.next().is_some() { Err(Refused::Bad) } else { Ok(out) }
+}
+
+fn keyword<T: Copy>(word: &str, words: &[(&str, T)]) -> Result<T, Refused> {
+    words.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, value)| *value).ok_or(Refused::Bad)
+}
+
+fn switched(item: &str) -> Result<bool, Refused> {
+    match item {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        _ => Err(Refused::Bad),
+    }
+}
+
+fn positive(item: &str, most: i64) -> Result<Ratio, Refused> {
+    real(item, 6).filter(|n| n.is_positive() && *n <= Ratio::int(most)).ok_or(Refused::Bad)
+}
+
+fn between(item: &str, least: Ratio, most: Ratio) -> Result<Ratio, Refused> {
+    real(item, 6).filter(|n| (least..=most).contains(n)).ok_or(Refused::Bad)
+}
+
+/// A whole number in plain digits, `-` allowed.
+fn integer(item: &str, least: i64, most: i64) -> Result<i64, Refused> {
+    let digits = item.strip_prefix('-').unwrap_or(item);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Refused::Bad);
+    }
+    item.parse().ok().filter(|n| (least..=most).contains(n)).ok_or(Refused::Bad)
+}
+
+/// A plain decimal, to `decimals` places: programs print seventeen digits of a third, so what lies beyond is rounded
+/// (halves away from 0), which no size of this product can feel. Whole parts of up to seven digits.
+pub(super) fn real(item: &str, decimals: usize) -> Option<Ratio> {
+    const WHOLE_DIGITS_MAX: usize = 7;
+    const DIGITS_READ_MAX: usize = 40;
+    let unsigned = item.strip_prefix('-').unwrap_or(item);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let plain = |digits: &str| digits.len() <= DIGITS_READ_MAX && digits.bytes().all(|b| b.is_ascii_digit());
+    if whole.len() + fraction.len() == 0
+        || !plain(whole)
+        || !plain(fraction)
+        || whole.trim_start_matches('0').len() > WHOLE_DIGITS_MAX
+    {
+        return None;
+    }
+    let mut scaled: i64 = 0;
+    let kept = fraction.bytes().chain(std::iter::repeat(b'0')).take(decimals);
+    for digit in whole.bytes().chain(kept) {
+        scaled = scaled * 10 + i64::from(digit - b'0');
+    }
+    if fraction.as_bytes().get(decimals).is_some_and(|&digit| digit >= b'5') {
+        scaled += 1;
+    }
+    let den = 10_i128.pow(u32::try_from(decimals).ok()?);
+    Some(Ratio::new(i128::from(if item.starts_with('-') { -scaled } else { scaled }), den))
+}

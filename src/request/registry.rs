@@ -1,0 +1,296 @@
+//! Every command of the protocol, as data: what it is called, what it takes, what calotype does with it.
+//!
+//! Three answers must differ: a name nobody knows (ignored, or refused by strict companies), a known command or value
+//! that calotype does not do yet (`Error::NotSupported`), and a bad value of a working command (`Error::Command`, whose
+//! "expected …" is the row's `range`). The user manual's table is printed from here.
+
+use super::read;
+use super::{Commands, Refused};
+
+/// What a command belongs to; decides where it goes when no `layer=` stands before it (protocol.md 2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The whole request.
+    Request,
+    /// The view: what is done to the finished composite.
+    View,
+    /// Layer 0, the source.
+    Layer0,
+    /// The composite.
+    Composite,
+    /// A layer or an effect of a layer.
+    Layer,
+}
+
+impl Scope {
+    /// The letter of protocol.md 2.1.
+    pub fn letter(self) -> &'static str {
+        match self {
+            Self::Request => "Q",
+            Self::View => "V",
+            Self::Layer0 => "L0",
+            Self::Composite => "C",
+            Self::Layer => "L",
+        }
+    }
+}
+
+/// How much of a command works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// All of it.
+    Done,
+    /// Some of its values; the others are refused as not supported.
+    Partly,
+    /// Nothing yet: refused as not supported, but for values that change nothing.
+    NotYet,
+    /// Nothing, for good.
+    Never,
+}
+
+/// Reads a command's decoded value into [`Commands`].
+pub(super) type Read = fn(&mut Commands, &str) -> Result<(), Refused>;
+
+/// One command.
+#[derive(Clone, Copy, Debug)]
+pub struct Command {
+    /// Its name in the protocol's spelling; names are case-insensitive.
+    pub name: &'static str,
+    /// Where it goes when unscoped.
+    pub scope: Scope,
+    /// Shape of its value.
+    pub syntax: &'static str,
+    /// What is accepted, in words that end the sentence "expected …".
+    pub range: &'static str,
+    /// What holds when it is absent.
+    pub default: &'static str,
+    /// How much of it works.
+    pub status: Status,
+    /// Values of a command that does not work yet which change nothing and are therefore accepted: its no-op defaults.
+    pub harmless: &'static [&'static str],
+    /// How a working command is read.
+    pub(super) read: Option<Read>,
+}
+
+impl Command {
+    const fn done(name: &'static str, scope: Scope, syntax: &'static str, range: &'static str, read: Read) -> Self {
+        Self { name, scope, syntax, range, default: "", status: Status::Done, harmless: &[], read: Some(read) }
+    }
+
+    const fn not_yet(name: &'static str, scope: Scope, syntax: &'static str, range: &'static str) -> Self {
+        Self { name, scope, syntax, range, default: "", status: Status::NotYet, harmless: &[], read: None }
+    }
+
+    const fn or(mut self, default: &'static str) -> Self {
+        self.default = default;
+        self
+    }
+
+    const fn partly(mut self) -> Self {
+        self.status = Status::Partly;
+        self
+    }
+
+    const fn never(mut self) -> Self {
+        self.status = Status::Never;
+        self
+    }
+
+    /// Values accepted although the command does not work yet.
+    const fn but(mut self, harmless: &'static [&'static str]) -> Self {
+        self.harmless = harmless;
+        self
+    }
+
+    /// What `X` and `XN` share: the last instance of either wins (protocol.md 1.5).
+    pub(super) fn slot(&self) -> &'static str {
+        self.name.strip_suffix('N').unwrap_or(self.name)
+    }
+
+    /// Whether `value` changes nothing: items equal to a harmless value's, numbers compared as numbers.
+    pub(super) fn is_harmless(&self, value: &str) -> bool {
+        self.harmless.iter().any(|harmless| {
+            let (ours, theirs) = (harmless.split(','), value.split(','));
+            ours.clone().count() == theirs.clone().count()
+                && ours.zip(theirs).all(|(a, b)| {
+                    a.eq_ignore_ascii_case(b) || read::real(a, 6).is_some_and(|a| Some(a) == read::real(b, 6))
+                })
+        })
+    }
+}
+
+/// The command called `name`, case-insensitive.
+pub fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name.eq_ignore_ascii_case(name))
+}
+
+/// The known name nearest to `name`, if it can be a slip of the finger: at most two letters wrong, a third of them.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    const CHARS_MAX: usize = 32;
+    if name.chars().count() > CHARS_MAX {
+        return None;
+    }
+    let lower = name.to_ascii_lowercase();
+    COMMANDS
+        .iter()
+        .map(|command| (strsim::damerau_levenshtein(&command.name.to_ascii_lowercase(), &lower), command.name))
+        .min()
+        .filter(|(distance, near)| *distance <= 2 && distance * 3 <= near.len())
+        .map(|(_, near)| near)
+}
+
+use Scope::{Composite, Layer, Layer0, Request, View};
+
+const SIDE: &str = "an integer from 1 to 2147483647";
+const SWITCH: &str = "0 or 1";
+const PERCENT: &str = "an integer from -100 to 100";
+const PATHS: &str = "names of paths in the source, separated by commas";
+const PATH_DATA: &str = "path data M/m L/l C/c Z/z, separated by commas";
+const COLOUR: &str = "a colour: RRGGBB, RRGGBBAA, 0xGG, CCMMYYKKk, r,g,b of 0 to 255, or percents g or c,m,y,kk";
+const OBJECT: &str = "an object, Company/Asset";
+const UNSHARP: &str = "amount 0 to 5, then radius 0 to 250, threshold an integer 0 to 255, mono 0 or 1";
+const RECT_PX: &str = "integers x,y of -2147483647 to 2147483647 and w,h of 1 to 65535";
+const RECT_N: &str = "numbers x,y of -1000 to 1000 and w,h above 0, at most 1000, as parts of the picture";
+
+/// Every command of protocol.md: sections 1.10, 2, 3.3 and the text commands.
+pub const COMMANDS: &[Command] = &[
+    Command::done("wid", View, "px", SIDE, read::wid),
+    Command::done("hei", View, "px", SIDE, read::hei),
+    Command::done("scl", View, "inverse factor", "a number above 0, at most 1000000", read::scl),
+    Command::done(
+        "fit",
+        View,
+        "[mode][,upscale 0|1]",
+        "fit, constrain, crop, wrap, stretch, hfit or vfit, then 0 or 1 for upscaling (the mode may be left out \
+         before a comma), with wid or hei beside it",
+        read::fit,
+    )
+    .or("fit,0"),
+    Command::done("rgn", View, "x,y,w,h px", RECT_PX, read::rgn).or("the whole composite"),
+    Command::done("rgnN", View, "x,y,w,h parts", RECT_N, read::rgn_n).or("0,0,1,1"),
+    Command::not_yet("rect", View, "x,y,w,h[,scale]", "a tile of the finished view"),
+    Command::done("align", View, "h,v", "two numbers from -1 to 1", read::align).or("0,0"),
+    Command::done("bgc", View, "colour", COLOUR, read::bgc).or("BkgColor"),
+    Command::done("crop", Layer0, "x,y,w,h px", RECT_PX, read::crop).or("the whole source"),
+    Command::done("cropN", Layer0, "x,y,w,h parts", RECT_N, read::crop_n).or("0,0,1,1"),
+    Command::not_yet("cropPathE", Composite, "names", PATHS),
+    Command::not_yet("clipPathE", Composite, "names", PATHS),
+    Command::not_yet("clipPath", Composite, "path data", PATH_DATA),
+    Command::not_yet("clipXPath", Composite, "path data", PATH_DATA),
+    Command::not_yet("clipXPathE", Composite, "names", PATHS),
+    Command::not_yet("size", Layer0, "w,h px", "two sides, 0 to follow the aspect").or("0,0").but(&["0,0"]),
+    Command::not_yet("sizeN", Layer0, "w,h parts", "two parts of layer 0; not for layer 0"),
+    Command::not_yet("scale", Layer0, "factor", "a number above 0").but(&["1"]),
+    Command::not_yet("res", Layer0, "dpi", "a number above 0"),
+    Command::not_yet("rotate", Layer0, "degrees", "a number, clockwise").or("0").but(&["0"]),
+    Command::not_yet("flip", Composite, "lr|ud|lrud", "lr, ud or lrud"),
+    Command::not_yet("extend", Layer0, "left,top,right,bottom px", "four integers").or("0,0,0,0").but(&["0,0,0,0"]),
+    Command::not_yet("extendN", Layer0, "left,top,right,bottom parts", "four numbers").or("0,0,0,0").but(&["0,0,0,0"]),
+    Command::not_yet("anchor", Layer0, "x,y px", "two integers"),
+    Command::not_yet("anchorN", Layer0, "x,y parts", "two numbers from -0.5 to 0.5"),
+    Command::not_yet("origin", Layer0, "x,y px", "two integers"),
+    Command::not_yet("originN", Layer0, "x,y parts", "two numbers from -0.5 to 0.5"),
+    Command::not_yet("perspective", Layer0, "8 numbers[,R1|R2|R3|R3Tn]", "four corners"),
+    Command::not_yet("perspectiveN", Layer0, "8 numbers[,R1|R2|R3|R3Tn]", "four corners"),
+    Command::not_yet("bgColor", Layer0, "colour", COLOUR).or("0,0,0,0").but(&["0,0,0,0"]),
+    Command::not_yet("color", Layer0, "colour", COLOUR).or("0,0,0,0").but(&["0,0,0,0"]),
+    Command::not_yet("opac", Composite, "opacity[,fill]", "integers from 0 to 100")
+        .or("100,100")
+        .but(&["100", "100,100"]),
+    Command::not_yet("mask", Layer0, "object", OBJECT),
+    Command::not_yet("maskUse", Layer0, "norm|invert|off", "norm, invert or off").or("norm").but(&["norm"]),
+    Command::not_yet("hide", Layer0, "0|1", SWITCH).or("0").but(&["0"]),
+    Command::not_yet("blendMode", Layer, "keyword", "norm, dissolve, lighten, darken, mult or screen")
+        .or("norm")
+        // Ignored for layer 0 and the composite, the only ones there are.
+        .but(&["norm", "dissolve", "lighten", "darken", "mult", "screen"]),
+    Command::not_yet("printRes", Request, "dpi", "a number above 0"),
+    Command::done(
+        "resMode",
+        Request,
+        "keyword",
+        "bilin, bicub, sharp2, bisharp, trilin or sharp (an old name of sharp2)",
+        read::res_mode,
+    )
+    .or("ResMode"),
+    Command::done("op_usm", Composite, "amount[,radius[,threshold[,mono 0|1]]]", UNSHARP, read::op_usm).or("0,0,0,0"),
+    Command::done("op_usmR", Composite, "amount[,radius[,threshold[,mono 0|1]]]", UNSHARP, read::op_usm_r)
+        .or("0,0,0,0"),
+    Command::done("op_sharpen", Composite, "0|1", SWITCH, read::op_sharpen).or("0"),
+    Command::not_yet("op_blur", Composite, "radius", "a number from 0 to 100").or("0").but(&["0"]),
+    Command::not_yet("op_grow", Composite, "px", PERCENT).or("0").but(&["0"]),
+    Command::not_yet("op_growMask", Layer0, "px", PERCENT).or("0").but(&["0"]),
+    Command::not_yet("op_growMaskR", Layer0, "px", PERCENT).or("0").but(&["0"]),
+    Command::not_yet("op_brightness", Composite, "percent", PERCENT).or("0").but(&["0"]),
+    Command::not_yet("op_contrast", Composite, "percent", PERCENT).or("0").but(&["0"]),
+    Command::not_yet("op_saturation", Composite, "percent", PERCENT).or("0").but(&["0"]),
+    Command::not_yet("op_hue", Composite, "degrees", "an integer from -180 to 180").or("0").but(&["0"]),
+    Command::not_yet("op_colorbalance", Composite, "r,g,b", "three integers from -100 to 100")
+        .or("0,0,0")
+        .but(&["0,0,0"]),
+    Command::not_yet("op_colorize", Composite, "colour[,off|norm[,contrast]]", COLOUR),
+    // The old spelling of op_colorize.
+    Command::not_yet("colorize", Composite, "colour[,off|norm[,contrast]]", COLOUR),
+    Command::not_yet("op_invert", Composite, "0|1", SWITCH).or("0").but(&["0"]),
+    Command::not_yet("op_noise", Composite, "amount[,uniform|gaussian[,mono 0|1]]", "an amount from 0 to 100")
+        .or("0,uniform,0")
+        .but(&["0", "0,uniform", "0,gaussian", "0,uniform,0", "0,uniform,1", "0,gaussian,0", "0,gaussian,1"]),
+    Command::done(
+        "fmt",
+        Request,
+        "format[,[pixelType][,compression]]",
+        "jpeg, jpg, pjpeg, png, png-alpha, webp or webp-alpha, then rgb, then (webp alone) lossy or lossless",
+        read::fmt,
+    )
+    .partly()
+    .or("jpeg,rgb"),
+    Command::done("qlt", Request, "quality[,chroma 0|1]", "an integer from 1 to 100, then 0 or 1", read::qlt)
+        .or("JpegQuality"),
+    Command::not_yet("jpegSize", Request, "kB", "a number, 0 for no limit").or("0").but(&["0"]),
+    Command::not_yet("quantize", Request, "adaptive|web|mac[,diffuse|off[,colours[,list]]]", "how a palette is made")
+        .or("adaptive,diffuse,256")
+        .but(&["adaptive", "adaptive,diffuse", "adaptive,diffuse,256"]),
+    Command::not_yet("pscan", Request, "auto|3|4|5", "auto, 3, 4 or 5").or("auto").but(&["auto"]),
+    Command::not_yet("icc", Request, "profile[,intent[,bpc 0|1[,dither 0|1]]]", "a profile's name"),
+    Command::not_yet("iccEmbed", Request, "0|1", SWITCH).or("0").but(&["0"]),
+    Command::not_yet("pathEmbed", Request, "0|1", SWITCH).or("0").but(&["0"]),
+    Command::not_yet("xmpEmbed", Request, "0|1", SWITCH).or("0").but(&["0"]),
+    Command::done("dpr", Request, "off | on,ratio", "off, or on and a number above 0, at most 1000", read::dpr)
+        .partly()
+        .or("off"),
+    Command::not_yet("network", Request, "on|off", "on or off").or("off").but(&["off"]),
+    Command::not_yet("bfc", Request, "on|off", "on or off").or("off").but(&["off"]),
+    Command::not_yet(
+        "cache",
+        Request,
+        "on|off|validate|update | client,server",
+        "on, off, validate, update, or two of on and off",
+    )
+    .or("on,on")
+    .but(&["on", "on,on"]),
+    Command::not_yet("defaultImage", Request, "[object]", OBJECT).but(&[""]),
+    Command::not_yet("locale", Request, "id", "a locale's id"),
+    Command::not_yet("type", Request, "string", "the type of a static file"),
+    Command::done("id", Request, "string", "anything: it only makes URLs differ", read::id),
+    Command::not_yet("template", Request, "object", OBJECT),
+    Command::not_yet("imageSet", Request, "{set}", "a media set in braces"),
+    Command::not_yet("effectMask", Request, "0|1", SWITCH).or("1").but(&["1"]),
+    Command::done("req", Request, "type[,encoding]", "img", read::req).partly().or("img"),
+    Command::not_yet("handler", Request, "name", "letters and digits"),
+    Command::not_yet("message", Request, "text", "a text for the log"),
+    Command::not_yet("text", Layer, "text", "a text"),
+    Command::not_yet("textPs", Layer, "text", "a text").never(),
+    Command::not_yet("textAttr", Layer, "attributes", "attributes of a text"),
+    Command::not_yet("textAngle", Layer, "degrees", "a number").or("0"),
+    Command::not_yet("textPath", Layer, "path data", PATH_DATA),
+    Command::not_yet("pathAttr", Layer, "attributes", "attributes of a path"),
+    Command::not_yet("textFlowPath", Layer, "path data", PATH_DATA),
+    Command::not_yet("textFlowXPath", Layer, "path data", PATH_DATA),
+    Command::not_yet("layer", Layer, "number[,name] | comp", "a layer").or("comp").but(&["comp"]),
+    Command::not_yet("effect", Layer, "number[,name]", "an effect of a layer"),
+    Command::not_yet("src", Layer, "object", OBJECT),
+    Command::not_yet("pos", Layer, "x,y px", "two integers").or("0,0"),
+    Command::not_yet("posN", Layer, "x,y parts", "two numbers").or("0,0"),
+    Command::not_yet("map", Layer, "areas", "an image map"),
+    Command::not_yet("mapA", Layer, "areas", "an image map"),
+];
