@@ -245,12 +245,21 @@ fn samples(bytes: &[u8], size: Size, out: ColorSpace) -> Result<Vec<u8>> {
 
 /// Inks of a YCCK pixel: Y Cb Cr decodes to what is left of white, K stands as it is; Adobe's files hold
 /// the inverse of it all.
-#[expect(clippy::cast_possible_truncation, reason = "`as` saturates at 0 and 255")]
 fn inks_of_ycck([y, cb, cr, k]: [u8; 4], inverted: bool) -> [u8; 4] {
-    let (y, cb, cr) = (f32::from(y), f32::from(cb) - 128.0, f32::from(cr) - 128.0);
-    let light = [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb];
-    let [r, g, b] = light.map(|v| (v + 0.5) as u8);
+    let [r, g, b] = rgb_of_ycbcr([y, cb, cr]);
     if inverted { [r, g, b, 255 - k] } else { [255 - r, 255 - g, 255 - b, k] }
+}
+
+/// One full-range BT.601 pixel. Source: JFIF 1.02, page 3.
+#[expect(clippy::cast_possible_truncation, reason = "`as` saturates at 0 and 255")]
+pub(super) fn rgb_of_ycbcr([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+    let (y, cb, cr) = (f32::from(y), f32::from(cb) - 128.0, f32::from(cr) - 128.0);
+    [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb].map(|v| (v + 0.5) as u8)
+}
+
+/// Size in the frame header of a JPEG inside another format.
+pub(super) fn frame_size(bytes: &[u8]) -> Result<Size> {
+    read_start(&mut std::io::Cursor::new(bytes)).map(|start| start.size)
 }
 
 /// Where the bytes end that the decoder may see: at most [`SCANS_MAX`] scans.
