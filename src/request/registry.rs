@@ -134,8 +134,8 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     COMMANDS
         .iter()
         .map(|command| (strsim::damerau_levenshtein(&command.name.to_ascii_lowercase(), &lower), command.name))
-        .min()
         .filter(|(distance, near)| *distance <= 2 && distance * 3 <= near.len())
+        .min()
         .map(|(_, near)| near)
 }
 

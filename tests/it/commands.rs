@@ -1,5 +1,8 @@
 //! Does the URL mean this plan? `data/commands.txt` holds `source query ⇒ plan` lines; `UPDATE=1` rewrites them.
 
+mod random;
+mod values;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
