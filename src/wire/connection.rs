@@ -248,3 +248,111 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    /// One connection to a server that answers each request after `work` with `bytes` bytes.
+    fn connect(work: Duration, bytes: usize) -> (Connections, DuplexStream) {
+        let connections = Connections::new(1);
+        let (client, server) = duplex(1 << 10);
+        let slot = Slot(Arc::clone(&connections.slots).try_acquire_owned().unwrap());
+        connections.serve(slot, server, move |_| async move {
+            tokio::time::sleep(work).await;
+            Response::new(crate::wire::Body::from(vec![b'.'; bytes]))
+        });
+        (connections, client)
+    }
+
+    /// How long the server kept the connection, reading all that it says.
+    async fn kept(client: &mut DuplexStream) -> (Duration, Vec<u8>) {
+        let start = Instant::now();
+        let mut said = Vec::new();
+        client.read_to_end(&mut said).await.unwrap();
+        (start.elapsed(), said)
+    }
+
+    const HEAD_MS: Duration = Duration::from_millis(limits::HEAD_MS_MAX);
+    const IDLE_MS: Duration = Duration::from_millis(limits::CONNECTION_IDLE_MS_MAX);
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_given_up() {
+        let (_connections, mut client) = connect(Duration::ZERO, 2);
+        let (time, said) = kept(&mut client).await;
+        assert!(time >= IDLE_MS && time < IDLE_MS * 2 && said.is_empty(), "{time:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dribbled_head_is_given_up() {
+        for head in [REQUEST, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+            let (_connections, client) = connect(Duration::ZERO, 2);
+            let (mut reader, mut writer) = tokio::io::split(client);
+            let dribble = tokio::spawn(async move {
+                for byte in head {
+                    tokio::time::sleep(HEAD_MS / 4).await;
+                    if writer.write_all(&[*byte]).await.is_err() {
+                        return;
+                    }
+                }
+                std::future::pending::<()>().await;
+            });
+            let start = Instant::now();
+            let mut said = Vec::new();
+            reader.read_to_end(&mut said).await.unwrap();
+            assert!(start.elapsed() < IDLE_MS * 2, "{:?}", start.elapsed());
+            assert!(!said.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&said));
+            dribble.abort();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_stops_is_given_up_and_a_slow_one_is_not() {
+        let bytes = 64 << 10;
+        let (connections, mut client) = connect(Duration::ZERO, bytes);
+        client.write_all(REQUEST).await.unwrap();
+        let served = tokio::time::timeout(IDLE_MS * 3, connections.slot()).await;
+        assert!(served.is_ok(), "the slot of a client that does not read is free again");
+
+        let (_connections, mut client) = connect(Duration::ZERO, bytes);
+        client.write_all(REQUEST).await.unwrap();
+        let mut read = 0;
+        let mut chunk = [0; 1 << 10];
+        let start = Instant::now();
+        while read < bytes {
+            tokio::time::sleep(IDLE_MS / 10).await;
+            let n = client.read(&mut chunk).await.unwrap();
+            assert!(n > 0, "cut off after {read} bytes and {:?}", start.elapsed());
+            read += n;
+        }
+        assert!(start.elapsed() > IDLE_MS * 2, "this took long enough to prove something");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn long_work_is_no_idleness() {
+        let (_connections, mut client) = connect(IDLE_MS * 4, 2);
+        client.write_all(REQUEST).await.unwrap();
+        let (time, said) = kept(&mut client).await;
+        assert!(said.starts_with(b"HTTP/1.1 200") && said.ends_with(b".."), "{}", String::from_utf8_lossy(&said));
+        // The reply, and then nothing more to do.
+        assert!(time >= IDLE_MS * 4 + HEAD_MS && time < IDLE_MS * 6, "{time:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn finish_waits_for_work_but_not_for_ever() {
+        let (connections, mut client) = connect(Duration::from_secs(5), 2);
+        client.write_all(REQUEST).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(connections.finish(Duration::from_secs(60)).await, 0);
+        assert!(kept(&mut client).await.1.ends_with(b".."));
+
+        let (connections, mut client) = connect(Duration::from_secs(500), 2);
+        client.write_all(REQUEST).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(connections.finish(Duration::from_secs(60)).await, 1);
+        assert!(kept(&mut client).await.1.is_empty());
+    }
+}
