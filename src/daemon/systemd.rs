@@ -7,7 +7,7 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::catalog::Catalog;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::service::Service;
 
@@ -51,15 +51,15 @@ impl Drop for Watchdog {
     }
 }
 
-/// Reloads companies and presets on every `SIGHUP`, all or nothing: `load` reads and checks the whole configuration
-/// (`Config::reload`), and what it refuses leaves everything as it was, with one line in the log. The signal is caught from the moment this
+/// Reloads companies and presets on every `SIGHUP`, all or nothing: `load` reads and checks the whole configuration,
+/// and what it refuses leaves everything as it was, with one line in the log. The signal is caught from the moment this
 /// returns; the future never ends.
 ///
 /// # Errors
 /// `Io`: the system refuses the handler.
 pub fn reload_on_hup<L>(service: Arc<Service>, load: L) -> Result<impl Future<Output = ()> + Send>
 where
-    L: Fn() -> Result<Catalog> + Send + Sync + 'static,
+    L: Fn() -> Result<Config> + Send + Sync + 'static,
 {
     let mut hangups = signal(SignalKind::hangup()).map_err(|cause| Error::Io {
         doing: "catch",
@@ -79,9 +79,9 @@ where
             // Reading files is no work for the threads that move bytes.
             let loaded = tokio::task::spawn_blocking(move || load()).await;
             let status = match loaded {
-                Ok(Ok(catalog)) => {
-                    let companies = catalog.companies.len();
-                    service.reload(catalog);
+                Ok(Ok(config)) => {
+                    let companies = config.catalog.companies.len();
+                    service.reload(config.catalog);
                     tracing::info!(companies, "reloaded");
                     "serving"
                 }
