@@ -1,3 +1,285 @@
-//! To come.
+//! The passes alone: each engine against itself and against the best of others.
+//!
+//! `cargo bench --bench passes` prints the figures that the project promises, both raw numbers beside each ratio, then
+//! criterion's groups, `pass/engine/case`; `-- figures` prints the figures alone, `-- <filter>` runs groups alone. Each
+//! bench checks its answer against the oracle once before it is timed.
 
-fn main() {}
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use calotype::engine::scalar::Scalar;
+use calotype::engine::simd::{Level, Simd};
+use calotype::engine::{self, Cancel, Engine, Job};
+use calotype::kernel::{Axis, Kernel};
+use calotype::pixel::{Chroma, Image, Model, PixelFormat, Size, WorkingSpace, testcard};
+use calotype::plan::{DecodeAs, EncodeLadder, EncodeSpec, Fill, Pass, Plan, Resample, Unsharp};
+use criterion::{Criterion, Throughput};
+use fast_image_resize as fir;
+
+const SOURCE: Size = Size::new(2048, 1358);
+const VIEW: Size = Size::new(754, 500);
+const YCC_420: PixelFormat = PixelFormat { model: Model::Ycbcr(Chroma::Half), alpha: false };
+
+fn main() {
+    let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    if filter.as_deref().is_none_or(|filter| filter == "figures") {
+        figures();
+    }
+    if filter.as_deref() != Some("figures") {
+        let mut criterion = Criterion::default().configure_from_args();
+        groups(&mut criterion);
+        criterion.final_summary();
+    }
+}
+
+/// The figures, two contestants at a time, in turns.
+fn figures() {
+    println!("one thread, warm; instructions: {}; medians of rounds A B A B …\n", Level::detect());
+    let photo = Arc::new(testcard::photo(SOURCE, 7));
+    let simd = Simd::new();
+
+    println!(
+        "resize of R G B {SOURCE} to {VIEW}: fast_image_resize 6 Lanczos-3, interleaved U8x3 | calotype sharp2, planar"
+    );
+    let rgb = plan(&photo, VIEW, resize(PixelFormat::RGB, WorkingSpace::Encoded, false));
+    check(&simd, &photo, &rgb);
+    let interleaved = fir_image(&photo, fir::PixelType::U8x3);
+    let mut peer = Peer::new(fir::PixelType::U8x3);
+    peer.check(&interleaved, &scalar(&photo, &rgb));
+    alternate("fast_image_resize", || peer.resize(&interleaved), "calotype simd", || work(&simd, &photo, &rgb));
+    alternate(
+        "fast_image_resize",
+        || peer.resize(&interleaved),
+        "calotype simd, new thread (tap tables and scratch anew)",
+        || std::thread::scope(|s| s.spawn(|| work(&simd, &photo, &rgb)).join().expect("no panic")),
+    );
+    let bytes = photo.to_interleaved();
+    once("de-interleaving the source (decoders hand out planes; only for interleaved ones)", || {
+        black_box(Image::from_interleaved(SOURCE, PixelFormat::RGB, &bytes));
+    });
+
+    println!(
+        "\nresize of R G B A {SOURCE} to {VIEW}, premultiplied: fast_image_resize 6 U8x4 with mul and div | calotype, planar"
+    );
+    let vase = Arc::new(testcard::vase(SOURCE, 7));
+    let rgba = plan(&vase, VIEW, resize(PixelFormat::RGBA, WorkingSpace::Encoded, false));
+    check(&simd, &vase, &rgba);
+    let interleaved = fir_image(&vase, fir::PixelType::U8x4);
+    let mut peer = Peer::new(fir::PixelType::U8x4);
+    alternate("fast_image_resize", || peer.resize(&interleaved), "calotype simd", || work(&simd, &vase, &rgba));
+
+    println!("\nresize of {SOURCE} to {VIEW}, planar both: R G B | Y Cb Cr 4:2:0");
+    let ycc = Arc::new(as_420(&photo));
+    let halves = plan(&ycc, VIEW, resize(YCC_420, WorkingSpace::Encoded, false));
+    check(&simd, &ycc, &halves);
+    alternate("R G B", || work(&simd, &photo, &rgb), "Y Cb Cr 4:2:0", || work(&simd, &ycc, &halves));
+
+    println!("\n{VIEW} R G B: libwebp method 4 quality 80 | unsharp mask, radius 1 px, amount 1.75, threshold 2");
+    let view = Arc::new(scalar(&photo, &rgb));
+    let sharp = plan(&view, VIEW, unsharp(1.0, false));
+    check(&simd, &view, &sharp);
+    let bytes = view.to_interleaved();
+    let mut config = webp::WebPConfig::new().expect("libwebp's defaults");
+    (config.method, config.quality) = (4, 80.0);
+    let encoder = webp::Encoder::from_rgb(&bytes, VIEW.w, VIEW.h);
+    let encode = || drop(black_box(encoder.encode_advanced(&config).expect("a picture")));
+    alternate("libwebp", encode, "unsharp", || work(&simd, &view, &sharp));
+    println!();
+}
+
+/// Times `a` and `b` in turns, so that whatever else the machine does falls on both; prints both medians and their
+/// ratio.
+fn alternate(a_name: &str, mut a: impl FnMut(), b_name: &str, mut b: impl FnMut()) {
+    const WARM: usize = 3;
+    const ROUNDS: usize = 61;
+    let (mut a_times, mut b_times) = (Vec::with_capacity(ROUNDS), Vec::with_capacity(ROUNDS));
+    for round in 0..WARM + ROUNDS {
+        let (at, bt) = (time(&mut a), time(&mut b));
+        if round >= WARM {
+            a_times.push(at);
+            b_times.push(bt);
+        }
+    }
+    let (at, bt) = (median(&mut a_times), median(&mut b_times));
+    let (quarter, three) = (ROUNDS / 4, ROUNDS - 1 - ROUNDS / 4);
+    println!(
+        "  {a_name} {} ({} to {}) | {b_name} {} ({} to {}) | ratio {:.2}",
+        ms(at),
+        ms(a_times[quarter]),
+        ms(a_times[three]),
+        ms(bt),
+        ms(b_times[quarter]),
+        ms(b_times[three]),
+        at.as_secs_f64() / bt.as_secs_f64()
+    );
+}
+
+fn once(name: &str, mut a: impl FnMut()) {
+    let mut times: Vec<Duration> = (0..15).map(|_| time(&mut a)).collect();
+    println!("  {name}: {}", ms(median(&mut times)));
+}
+
+fn time(work: &mut impl FnMut()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.3} ms", time.as_secs_f64() * 1e3)
+}
+
+/// fast_image_resize, one thread, its best instructions, buffers reused.
+struct Peer {
+    resizer: fir::Resizer,
+    options: fir::ResizeOptions,
+    dst: fir::images::Image<'static>,
+}
+
+impl Peer {
+    fn new(pixel: fir::PixelType) -> Self {
+        let lanczos = fir::ResizeAlg::Convolution(fir::FilterType::Lanczos3);
+        let options = fir::ResizeOptions::new().resize_alg(lanczos).use_alpha(true);
+        Self { resizer: fir::Resizer::new(), options, dst: fir::images::Image::new(VIEW.w, VIEW.h, pixel) }
+    }
+
+    fn resize(&mut self, src: &fir::images::Image<'_>) {
+        self.resizer.resize(src, &mut self.dst, &self.options).expect("sizes above zero");
+        black_box(self.dst.buffer());
+    }
+
+    /// The peer does the same work: alike on average (it clamps and rounds to bytes between the halves, so it strays by
+    /// some levels where the filter rings).
+    fn check(&mut self, src: &fir::images::Image<'_>, want: &Image) {
+        self.resize(src);
+        let want = want.to_interleaved();
+        let off: u64 = self.dst.buffer().iter().zip(&want).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        assert!(2 * off < want.len() as u64, "fast_image_resize is half a level off on average");
+    }
+}
+
+fn fir_image(image: &Image, pixel: fir::PixelType) -> fir::images::Image<'static> {
+    fir::images::Image::from_vec_u8(image.size().w, image.size().h, image.to_interleaved(), pixel).expect("whole rows")
+}
+
+/// One job, its result looked at by nobody.
+fn work(engine: &dyn Engine, source: &Arc<Image>, plan: &Arc<Plan>) {
+    black_box(render(engine, source, plan));
+}
+
+fn render(engine: &dyn Engine, source: &Arc<Image>, plan: &Arc<Plan>) -> Image {
+    let job = Job { source: source.clone(), plans: vec![plan.clone()], cancel: Cancel::default() };
+    engine::run(engine, job).images.remove(0).expect("nobody cancels")
+}
+
+fn scalar(source: &Arc<Image>, plan: &Arc<Plan>) -> Image {
+    render(&Scalar, source, plan)
+}
+
+/// What is timed is right: within a level of the oracle, wherever it can be seen.
+fn check(engine: &dyn Engine, source: &Arc<Image>, plan: &Arc<Plan>) {
+    let (want, got) = (scalar(source, plan), render(engine, source, plan));
+    for (c, (w, g)) in want.planes().iter().zip(got.planes()).enumerate() {
+        for (i, (a, b)) in w.data().iter().zip(g.data()).enumerate() {
+            let seen = want.format().alpha_plane().is_none_or(|p| p == c || want.planes()[p].data()[i] > 0);
+            assert!(!seen || a.abs_diff(*b) <= 1, "{}: sample {i} of plane {c}: want {a}, got {b}", engine.name());
+        }
+    }
+}
+
+fn plan(source: &Image, size: Size, passes: Vec<Pass>) -> Arc<Plan> {
+    let encode = EncodeLadder::only(EncodeSpec::Png);
+    Arc::new(Plan { source: source.size(), decode: DecodeAs::Native, size, passes, encode })
+}
+
+/// The whole resize of [`SOURCE`] to [`VIEW`].
+fn resize(format: PixelFormat, space: WorkingSpace, add_alpha: bool) -> Vec<Pass> {
+    let turn = |src: u32, dst: u32| {
+        let axis = Axis::whole(src, dst);
+        let half = Axis { src_len: src.div_ceil(2), dst_len: dst.div_ceil(2), ..axis };
+        Resample { kernel: Kernel::Sharp2, axis, chroma_axis: (format == YCC_420).then_some(half) }
+    };
+    vec![
+        Pass::Load { space, add_alpha },
+        Pass::ResizeH(turn(SOURCE.w, VIEW.w)),
+        Pass::ResizeV(turn(SOURCE.h, VIEW.h)),
+        Pass::Pack { space },
+    ]
+}
+
+fn unsharp(radius_px: f64, mono: bool) -> Vec<Pass> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few px")]
+    let radius_q20 = (radius_px * f64::from(1 << 20)) as u32;
+    let unsharp = Unsharp { amount_q10: 1792, radius_q20, threshold: 2, mono };
+    vec![Pass::UnsharpH(unsharp), Pass::UnsharpV(unsharp)]
+}
+
+fn as_420(rgb: &Arc<Image>) -> Image {
+    scalar(rgb, &plan(rgb, rgb.size(), vec![Pass::RgbToYcbcr { chroma: Chroma::Half }]))
+}
+
+/// Criterion's groups: `pass/engine/case`, source pixels a second.
+fn groups(criterion: &mut Criterion) {
+    let mut engines: Vec<(String, Arc<dyn Engine>)> = Level::NAMES
+        .iter()
+        .filter_map(|name| Level::named(name))
+        .map(|level| (level.to_string(), Arc::new(Simd::with_level(level)) as Arc<dyn Engine>))
+        .collect();
+    engines.push((String::from("scalar"), Arc::new(Scalar)));
+
+    let photo = Arc::new(testcard::photo(SOURCE, 7));
+    let vase = Arc::new(testcard::vase(SOURCE, 7));
+    let ycc = Arc::new(as_420(&photo));
+    let encoded = WorkingSpace::Encoded;
+    let view = Arc::new(scalar(&photo, &plan(&photo, VIEW, resize(PixelFormat::RGB, encoded, false))));
+    let view_alpha = Arc::new(scalar(&vase, &plan(&vase, VIEW, resize(PixelFormat::RGBA, encoded, false))));
+    let view_420 = Arc::new(as_420(&view));
+    let only = |space, pass: usize| {
+        let passes = resize(PixelFormat::RGB, space, false);
+        vec![passes[0], passes[pass], passes[3]]
+    };
+    let place = |fill| vec![Pass::Place { canvas: Size::new(800, 520), x: 20, y: 10, fill }];
+    let halved = |len_h: bool| if len_h { Size::new(VIEW.w, SOURCE.h) } else { Size::new(SOURCE.w, VIEW.h) };
+    type Case<'a> = (&'a str, &'a str, &'a Arc<Image>, Size, Vec<Pass>);
+    let cases: Vec<Case<'_>> = vec![
+        ("resize", "rgb/2048x1358→754x500/sharp2", &photo, VIEW, resize(PixelFormat::RGB, encoded, false)),
+        (
+            "resize",
+            "rgb-linear/2048x1358→754x500/sharp2",
+            &photo,
+            VIEW,
+            resize(PixelFormat::RGB, WorkingSpace::Linear, false),
+        ),
+        ("resize", "rgba/2048x1358→754x500/sharp2", &vase, VIEW, resize(PixelFormat::RGBA, encoded, false)),
+        ("resize", "420/2048x1358→754x500/sharp2", &ycc, VIEW, resize(YCC_420, encoded, false)),
+        ("resize_h", "rgb/2048→754/sharp2", &photo, halved(true), only(encoded, 1)),
+        ("resize_v", "rgb/1358→500/sharp2", &photo, halved(false), only(encoded, 2)),
+        ("unsharp", "rgb/754x500/1px", &view, VIEW, unsharp(1.0, false)),
+        ("unsharp", "rgb-mono/754x500/1px", &view, VIEW, unsharp(1.0, true)),
+        ("unsharp", "rgba/754x500/1px", &view_alpha, VIEW, unsharp(1.0, false)),
+        ("unsharp", "rgb/754x500/20px", &view, VIEW, unsharp(20.0, false)),
+        ("sharpen", "rgb/754x500", &view, VIEW, vec![Pass::Sharpen]),
+        ("sharpen", "rgba/754x500", &view_alpha, VIEW, vec![Pass::Sharpen]),
+        ("place", "rgba/754x500/flatten", &view_alpha, Size::new(800, 520), place(Fill::Opaque([255; 3]))),
+        ("place", "rgba/754x500/transparent", &view_alpha, Size::new(800, 520), place(Fill::Transparent)),
+        ("ycbcr_to_rgb", "420/754x500", &view_420, VIEW, vec![Pass::YcbcrToRgb]),
+        ("rgb_to_ycbcr", "420/754x500", &view, VIEW, vec![Pass::RgbToYcbcr { chroma: Chroma::Half }]),
+    ];
+    for (pass, case, source, size, passes) in cases {
+        let mut group = criterion.benchmark_group(pass);
+        group.throughput(Throughput::Elements(source.size().pixels()));
+        group.sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+        let plan = plan(source, size, passes);
+        for (name, engine) in &engines {
+            check(&**engine, source, &plan);
+            group.bench_function(format!("{name}/{case}"), |b| b.iter(|| work(&**engine, source, &plan)));
+        }
+        group.finish();
+    }
+}

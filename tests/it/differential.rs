@@ -229,7 +229,7 @@ fn resizes(random: &mut SplitMix64, horizontal: bool) -> Vec<Case> {
                         if src_len.max(dst_len) > 4000 { &[Kernel::Sharp2, Kernel::Trilin][..] } else { &Kernel::ALL };
                     for &kernel in kernels {
                         for space in spaces(format) {
-                            let add_alpha = axis.edge == Edge::Transparent && format != YCC_420;
+                            let add_alpha = axis.edge != Edge::Renormalise && format != YCC_420;
                             plans.push(plan(size, dst, resized(kernel, space, add_alpha, format, horizontal, axis)));
                         }
                     }
@@ -271,14 +271,10 @@ fn axes(src_len: u32, dst_len: u32, random: &mut SplitMix64) -> Vec<Axis> {
         axes.push(Axis { src_first: first, src_len: len, origin, step, ..whole });
         let wide = Ratio::new(i128::from(len) + 4, i128::from(dst_len));
         let outside = Ratio::int(i64::from(first) - 2);
-        axes.push(Axis {
-            src_first: first,
-            src_len: len,
-            origin: outside,
-            step: wide,
-            edge: Edge::Transparent,
-            ..whole
-        });
+        // One of the three kinds a picture: all three come up among its contents and formats.
+        let kinds = [Edge::Transparent, Edge::TransparentFirst, Edge::TransparentLast];
+        let edge = kinds[random.within(0, 3) as usize];
+        axes.push(Axis { src_first: first, src_len: len, origin: outside, step: wide, edge, ..whole });
     }
     axes
 }

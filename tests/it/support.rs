@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use calotype::engine::scalar::Scalar;
+use calotype::engine::simd::Simd;
 use calotype::engine::{self, Cancel, Engine, Job};
 use calotype::error::Result;
 use calotype::kernel::{Axis, Kernel};
@@ -129,7 +130,7 @@ pub(crate) fn render(engine: &dyn Engine, source: &Arc<Image>, plans: &[Arc<Plan
 pub(crate) fn engines_under_test() -> &'static [Arc<dyn Engine>] {
     static ENGINES: OnceLock<Vec<Arc<dyn Engine>>> = OnceLock::new();
     let engines = ENGINES.get_or_init(|| {
-        let mut engines: Vec<Arc<dyn Engine>> = vec![Arc::new(Scalar)];
+        let mut engines: Vec<Arc<dyn Engine>> = vec![Arc::new(Scalar), Arc::new(Simd::new())];
         match gpu() {
             Ok(gpu) => engines.push(gpu),
             Err(reason) => {

@@ -1,0 +1,172 @@
+//! Tap tables as the kernels read them: zeros trimmed, in f32 and in fixed point, remembered per thread.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::lanes::pair_of;
+use crate::kernel::{Axis, Kernel, Taps};
+
+/// One window: `len` weights from index `at`, over source units from `start`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    at: usize,
+    len: usize,
+}
+
+impl Span {
+    /// Source unit after the last.
+    pub(super) fn end(self) -> usize {
+        self.start + self.len
+    }
+}
+
+/// The windows of one axis. A unit is one source sample for f32 weights, two for pairs of i16.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Windows<T> {
+    spans: Vec<Span>,
+    weights: Vec<T>,
+}
+
+impl<T> Windows<T> {
+    pub(super) fn dst_len(&self) -> usize {
+        self.spans.len()
+    }
+
+    pub(super) fn span(&self, i: usize) -> Span {
+        self.spans[i]
+    }
+
+    pub(super) fn weights(&self, span: Span) -> &[T] {
+        &self.weights[span.at..][..span.len]
+    }
+
+    /// First source unit that any of the windows `from..to` reads, and the one after the last.
+    pub(super) fn reach(&self, from: usize, to: usize) -> (usize, usize) {
+        let spans = &self.spans[from..to];
+        let end = spans.iter().map(|s| s.end()).max().unwrap_or(0);
+        (spans.iter().map(|s| s.start).min().unwrap_or(0).min(end), end)
+    }
+
+    /// All weights of all windows.
+    pub(super) fn count(&self) -> usize {
+        self.weights.len()
+    }
+
+    fn push(&mut self, start: usize, window: impl IntoIterator<Item = T>) {
+        let at = self.weights.len();
+        self.weights.extend(window);
+        self.spans.push(Span { start, at, len: self.weights.len() - at });
+    }
+}
+
+/// Windows in fixed point, two i16 weights in each i32: the even source sample's below, the odd one's above.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fixed {
+    pub(super) windows: Windows<i32>,
+    /// A weight of 1 is `1 << bits`.
+    pub(super) bits: u32,
+    /// Largest sum of |weights|.
+    gain: f32,
+    /// Most that the weights' rounding can do to samples within a range of 1.
+    error: f32,
+}
+
+impl Fixed {
+    /// Whether vertical windows `v` and then horizontal ones `h` stay within reach of 1 level of the exact resize, with
+    /// i16 values in 1/64 level between the two.
+    pub(super) fn suits(v: &Self, h: &Self) -> bool {
+        // Two values less than 1 apart round to levels at most 1 apart; the oracle's own f32 sums need little of it.
+        const ERROR_MAX: f32 = 0.9;
+        let between = 255.0 * v.error + 0.5 / 64.0;
+        v.gain <= GAIN_MAX && between * h.gain + 255.0 * v.gain * h.error <= ERROR_MAX
+    }
+}
+
+/// Above this, levels × 64 of the vertical half would leave i16.
+const GAIN_MAX: f32 = 2.0;
+
+/// One axis, ready.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    pub(super) float: Windows<f32>,
+    pub(super) fixed: Fixed,
+    /// Whether every window sums to 1.
+    pub(super) is_unit: bool,
+}
+
+impl Prepared {
+    /// The windows of `axis`, remembered: pictures of one size and one preset come in crowds, and tables cost as much
+    /// as a good part of a small resize.
+    pub(super) fn of(kernel: Kernel, axis: &Axis) -> Rc<Self> {
+        const TABLES_MAX: usize = 8;
+        const WEIGHTS_MAX: usize = 1 << 18;
+        thread_local! {
+            static TABLES: RefCell<VecDeque<(Kernel, Axis, Rc<Prepared>)>> = const { RefCell::new(VecDeque::new()) };
+        }
+        TABLES.with_borrow_mut(|tables| {
+            if let Some((.., known)) = tables.iter().find(|(k, a, _)| *k == kernel && a == axis) {
+                return known.clone();
+            }
+            let taps = Taps::new(kernel, axis);
+            let prepared = Rc::new(Self::new((0..taps.dst_len()).map(|i| taps.window(i))));
+            if prepared.float.count() <= WEIGHTS_MAX {
+                tables.truncate(TABLES_MAX - 1);
+                tables.push_front((kernel, *axis, prepared.clone()));
+            }
+            prepared
+        })
+    }
+
+    /// The windows of leaving `len` samples as they are.
+    pub(super) fn identity(len: usize) -> Self {
+        Self::new((0..len).map(|i| (i, &[1.0][..])))
+    }
+
+    fn new<'a>(windows: impl Iterator<Item = (usize, &'a [f32])>) -> Self {
+        let mut float = Windows::default();
+        let (mut largest, mut gain, mut is_unit) = (0.0_f32, 0.0_f32, true);
+        for (first, window) in windows {
+            let zeros = window.iter().take_while(|w| **w == 0.0).count();
+            let len = window.iter().rposition(|w| *w != 0.0).map_or(zeros, |last| last + 1);
+            let window = &window[zeros..len];
+            largest = window.iter().fold(largest, |m, w| m.max(w.abs()));
+            gain = gain.max(window.iter().map(|w| w.abs()).sum());
+            is_unit &= (window.iter().sum::<f32>() - 1.0).abs() < 1e-4;
+            float.push(first + zeros, window.iter().copied());
+        }
+        let fixed = fixed(&float, largest, gain);
+        Self { float, fixed, is_unit }
+    }
+}
+
+/// Rounds weights to as many bits as keep each in i16 and each sum of products with i16 samples in i32. What rounding
+/// takes from one weight goes to the next, so that a window still sums to what it did.
+#[expect(clippy::cast_possible_truncation, reason = "rounded numbers within the range of their type")]
+fn fixed(float: &Windows<f32>, largest: f32, gain: f32) -> Fixed {
+    let mut bits = 15;
+    while bits > 6 && (largest * (1_u32 << bits) as f32 > 32_766.0 || gain * (1_u32 << bits) as f32 > 65_000.0) {
+        bits -= 1;
+    }
+    let one = (1_u32 << bits) as f32;
+    let mut windows = Windows::default();
+    let mut error = 0.0_f32;
+    for &span in &float.spans {
+        let first = span.start / 2;
+        let mut pairs = vec![[0_i16; 2]; span.end().div_ceil(2) - first];
+        let (mut carry, mut above, mut below) = (0.0, 0.0, 0.0_f32);
+        for (i, w) in float.weights(span).iter().enumerate() {
+            let exact = w * one;
+            let rounded = (exact + carry).round();
+            carry += exact - rounded;
+            let off = (rounded - exact) / one;
+            above += off.max(0.0);
+            below -= off.min(0.0);
+            pairs[(span.start + i) / 2 - first][(span.start + i) % 2] = rounded as i16;
+        }
+        error = error.max(above.max(below));
+        windows.push(first, pairs.into_iter().map(|[even, odd]| pair_of(even, odd)));
+    }
+    Fixed { windows, bits, gain, error }
+}
