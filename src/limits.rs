@@ -71,3 +71,17 @@ pub const BATCH_JOBS_MAX: usize = 16;
 pub const BATCH_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of one configuration file.
 pub const CONFIG_BYTES_MAX: u64 = 4 << 20;
+/// Jobs waiting for the GPU engine; above it a job is Busy at once.
+pub const GPU_QUEUE_JOBS_MAX: usize = 256;
+/// A job whose source has more bytes is a GPU batch of its own: nobody small waits for it, and it waits for nobody.
+pub const GPU_BATCH_SHARED_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of all staging, picture and readback buffers of the GPU engine.
+pub const GPU_POOL_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of tap tables kept on the GPU.
+pub const GPU_TABLES_BYTES_MAX: usize = 16 << 20;
+/// A GPU engine that had nothing to do for so long gives its buffers back, ms.
+pub const GPU_IDLE_MS_MAX: u64 = 60_000;
+/// First attempt to build a new device after one was lost, ms …
+pub const GPU_RETRY_FIRST_MS: u64 = 1_000;
+/// … doubling up to this, ms.
+pub const GPU_RETRY_MS_MAX: u64 = 60_000;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use calotype::engine::gpu::{self, Choice, Gpu};
 use calotype::engine::scalar::Scalar;
 use calotype::engine::simd::Simd;
 use calotype::engine::{self, Cancel, Engine, Job};
@@ -146,7 +147,11 @@ pub(crate) fn engines_under_test() -> &'static [Arc<dyn Engine>] {
 
 /// The GPU engine on any adapter, software ones too.
 fn gpu() -> Result<Arc<dyn Engine>, String> {
-    Err(String::from("not built in yet"))
+    let options = gpu::Options { poison: true, ..gpu::Options::default() };
+    match Gpu::try_with(Choice::Any, options) {
+        Ok(gpu) => Ok(Arc::new(gpu)),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// How far two pictures may be apart.

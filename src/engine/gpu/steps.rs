@@ -1,0 +1,631 @@
+//! From a plan to the list of dispatches that carry it out: pure arithmetic, no device.
+//!
+//! All planes of a picture lie in one buffer, rows padded to whole quads of four samples, so that one dispatch runs a
+//! pass over every plane and no invocation writes half a word. Between passes a picture moves from one of a handful of
+//! buffers to another ([`Role`]), so that a fixed set of bind groups serves every plan.
+//!
+//! Invariants: a recording was checked against the limits before anything is uploaded; a plan whose passes are out of
+//! order or whose axes leave the picture is an error here, never an out-of-range read there.
+
+use super::fault::Fault;
+use super::pipelines::{Shader, WORKGROUP};
+use super::tables::Table;
+use super::uniforms::{
+    LoadUniform, NO_PLANE, PackUniform, PlaceUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform,
+    SharpenUniform, Uniform, UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
+};
+use crate::error::{Error, Result};
+use crate::kernel::Axis;
+use crate::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, WorkingSpace};
+use crate::plan::{Fill, Pass, Plan, Resample, Unsharp};
+
+/// The buffers a step can read and write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Role {
+    /// The uploaded sources of the batch: packed quads.
+    Source,
+    /// Packed quads between passes, one of two.
+    Bytes(u8),
+    /// 32-bit quads between passes, one of two.
+    Wide(u8),
+    /// The finished pictures of the batch: packed quads.
+    Out,
+}
+
+/// A picture's planes in a buffer of quads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Model and alpha.
+    pub(super) format: PixelFormat,
+    /// Size of the full-size planes.
+    full: Size,
+    /// Size of the half-size planes; that of the full-size ones where there are none.
+    half: Size,
+}
+
+impl Shape {
+    /// A whole picture.
+    pub(super) fn of(size: Size, format: PixelFormat) -> Self {
+        Self { format, full: size, half: format.plane_size(1, size) }
+    }
+
+    /// Size of plane `i`.
+    pub(super) fn plane(&self, i: usize) -> Size {
+        if self.format.is_half(i) { self.half } else { self.full }
+    }
+
+    /// Quads of all planes.
+    pub(super) fn quads(&self) -> u64 {
+        (0..self.format.planes()).map(|i| quads(self.plane(i))).sum()
+    }
+
+    /// Rows of plane `i` as they lie in a buffer of bytes: first byte, bytes from row to row.
+    pub(super) fn rows(&self, i: usize) -> (usize, usize) {
+        let first: u64 = (0..i).map(|i| quads(self.plane(i))).sum();
+        // Bounded by `Limits::check`.
+        (usize::try_from(4 * first).unwrap_or(usize::MAX), 4 * self.plane(i).w.div_ceil(4) as usize)
+    }
+
+    /// The picture from its packed quads in `bytes`.
+    pub(super) fn image(&self, bytes: &[u8]) -> Image {
+        let planes = (0..self.format.planes())
+            .map(|i| {
+                let size = self.plane(i);
+                let (first, stride) = self.rows(i);
+                let rows = bytes[first..][..stride * size.h as usize].chunks_exact(stride);
+                let mut data = Vec::with_capacity(size.samples());
+                if stride == size.w as usize {
+                    data.extend_from_slice(&bytes[first..][..size.samples()]);
+                } else {
+                    rows.for_each(|row| data.extend_from_slice(&row[..size.w as usize]));
+                }
+                Plane::from_vec(size, data)
+            })
+            .collect();
+        Image::from_planes(self.full, self.format, planes)
+    }
+
+    /// As the shaders take it: width, height, quads a row, quads a plane.
+    fn full(&self) -> [u32; 4] {
+        plane_words(self.full)
+    }
+
+    /// As [`Self::full`], of the half-size planes.
+    fn half(&self) -> [u32; 4] {
+        plane_words(self.half)
+    }
+
+    fn colours(&self) -> u32 {
+        small(self.format.colour_planes())
+    }
+
+    fn planes(&self) -> u32 {
+        small(self.format.planes())
+    }
+
+    fn alpha(&self) -> u32 {
+        self.format.alpha_plane().map_or(NO_PLANE, small)
+    }
+}
+
+fn quads(size: Size) -> u64 {
+    u64::from(size.w.div_ceil(4)) * u64::from(size.h)
+}
+
+fn plane_words(size: Size) -> [u32; 4] {
+    // The last saturates only above what `Limits::check` lets pass.
+    [size.w, size.h, size.w.div_ceil(4), u32::try_from(quads(size)).unwrap_or(u32::MAX)]
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "at most five planes")]
+fn small(planes: usize) -> u32 {
+    planes as u32
+}
+
+/// One dispatch.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    /// What runs.
+    pub(super) shader: Shader,
+    /// Its uniform block, first words open.
+    pub(super) uniform: Uniform,
+    /// The table it reads.
+    pub(super) table: Option<Table>,
+    /// First word of the table, once it is on the GPU.
+    pub(super) table_first: Option<u32>,
+    /// Bound to `src`.
+    pub(super) src: Role,
+    /// Bound to `blurred`.
+    pub(super) blurred: Option<Role>,
+    /// Bound to `dst`.
+    pub(super) dst: Role,
+    /// Bytes it writes, from the first quad of `dst`.
+    pub(super) dst_bytes: u64,
+    /// Workgroups to dispatch.
+    pub(super) groups: [u32; 3],
+}
+
+/// The dispatches of one plan.
+#[derive(Clone, Debug)]
+pub(super) struct Recording {
+    /// In order; none if the plan leaves the source as it is.
+    pub(super) steps: Vec<Step>,
+    /// The finished picture.
+    pub(super) out: Shape,
+    /// Bytes of the largest 8-bit picture between passes.
+    pub(super) bytes_max: u64,
+    /// Bytes of the largest 32-bit picture between passes.
+    pub(super) wide_max: u64,
+}
+
+/// What an adapter can bind and dispatch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes of one storage binding, and of one buffer.
+    pub(super) buffer_bytes_max: u64,
+    /// Which of the adapter's limits that is.
+    pub(super) buffer_limit: &'static str,
+    /// Workgroups in one direction.
+    pub(super) groups_max: u32,
+}
+
+impl Limits {
+    /// # Errors
+    /// `Error::Device` if a buffer of `bytes` is more than the adapter can bind.
+    pub(super) fn check(&self, bytes: u64) -> Result<()> {
+        if bytes <= self.buffer_bytes_max {
+            return Ok(());
+        }
+        Err(Fault::Limit { name: self.buffer_limit, need: bytes, max: self.buffer_bytes_max }.during(PLANNING))
+    }
+}
+
+const PLANNING: &str = "planning the passes";
+
+impl Recording {
+    /// The dispatches of `plan` over a source of `size` and `format`.
+    ///
+    /// # Errors
+    /// `Error::Device` if the adapter's limits are too low, `Error::Panic` if no planner could have written the plan.
+    pub(super) fn try_new(plan: &Plan, size: Size, format: PixelFormat, limits: &Limits) -> Result<Self> {
+        let source = Shape::of(size, format);
+        limits.check(4 * source.quads())?;
+        let mut recorder = Recorder {
+            limits,
+            state: State::Packed(source, Role::Source),
+            recording: Self { steps: Vec::new(), out: source, bytes_max: 0, wide_max: 0 },
+        };
+        let mut passes = plan.passes.as_slice();
+        while let [pass, rest @ ..] = passes {
+            passes = match (pass, rest) {
+                // The one fusion: a source that is read straight into the horizontal resize.
+                (Pass::Load { space, add_alpha }, [Pass::ResizeH(resample), rest @ ..]) => {
+                    recorder.load_resize_h(*space, *add_alpha, resample)?;
+                    rest
+                }
+                _ => {
+                    recorder.pass(pass, rest.is_empty())?;
+                    rest
+                }
+            };
+        }
+        recorder.finish()
+    }
+}
+
+/// What stands between two passes, and where.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Packed(Shape, Role),
+    Working(Shape, Role),
+    Blurred(Shape, Role, Role),
+}
+
+struct Recorder<'a> {
+    limits: &'a Limits,
+    state: State,
+    recording: Recording,
+}
+
+impl Recorder<'_> {
+    fn finish(self) -> Result<Recording> {
+        match self.state {
+            State::Packed(out, _) => Ok(Recording { out, ..self.recording }),
+            State::Working(..) | State::Blurred(..) => Err(misplanned("the plan does not end packed")),
+        }
+    }
+
+    fn pass(&mut self, pass: &Pass, is_last: bool) -> Result<()> {
+        match (self.state, pass) {
+            (State::Packed(src, at), Pass::YcbcrToRgb) => self.ycbcr_to_rgb(pass, src, at, is_last),
+            (State::Packed(src, at), Pass::RgbToYcbcr { chroma }) => self.rgb_to_ycbcr(pass, src, at, *chroma, is_last),
+            (State::Packed(src, at), Pass::Load { space, add_alpha }) => self.load(pass, src, at, *space, *add_alpha),
+            (State::Working(src, at), Pass::ResizeH(resample)) => {
+                let dst = resized(src, resample, Direction::Horizontal)?;
+                self.resize_h(Shader::of(pass), src, at, dst, WorkingSpace::Encoded, false, resample)
+            }
+            (State::Working(src, at), Pass::ResizeV(resample)) => self.resize_v(pass, src, at, resample),
+            (State::Working(src, at), Pass::Pack { space }) => self.pack(pass, src, at, *space, is_last),
+            (State::Packed(src, at), Pass::UnsharpH(usm)) => self.unsharp_h(pass, src, at, usm),
+            (State::Blurred(src, at, blurred), Pass::UnsharpV(usm)) => {
+                self.unsharp_v(pass, src, at, blurred, usm, is_last)
+            }
+            (State::Packed(src, at), Pass::Sharpen) => self.sharpen(pass, src, at, is_last),
+            (State::Packed(src, at), Pass::Place { canvas, x, y, fill }) => {
+                self.place(pass, src, at, *canvas, [*x, *y], *fill, is_last)
+            }
+            (State::Packed(..) | State::Working(..) | State::Blurred(..), _) => Err(misplanned(pass.name())),
+        }
+    }
+
+    fn ycbcr_to_rgb(&mut self, pass: &Pass, src: Shape, at: Role, is_last: bool) -> Result<()> {
+        let Model::Ycbcr(chroma) = src.format.model else { return Err(misplanned(pass.name())) };
+        let dst = Shape::of(src.full, PixelFormat { model: Model::Rgb, alpha: src.format.alpha });
+        let uniform = Uniform::new(&YcbcrToRgbUniform {
+            src_first: 0,
+            dst_first: 0,
+            halves: u32::from(chroma == Chroma::Half),
+            planes: src.planes(),
+            full: src.full(),
+            half: src.half(),
+        });
+        let [x, y, _] = dst.quad_grid();
+        self.packed(pass, uniform, None, (at, None), dst, [x, y, 1], is_last)
+    }
+
+    fn rgb_to_ycbcr(&mut self, pass: &Pass, src: Shape, at: Role, chroma: Chroma, is_last: bool) -> Result<()> {
+        if src.format.model != Model::Rgb {
+            return Err(misplanned(pass.name()));
+        }
+        let dst = Shape::of(src.full, PixelFormat { model: Model::Ycbcr(chroma), alpha: src.format.alpha });
+        let uniform = Uniform::new(&RgbToYcbcrUniform {
+            src_first: 0,
+            dst_first: 0,
+            halves: u32::from(chroma == Chroma::Half),
+            planes: dst.planes(),
+            full: dst.full(),
+            half: dst.half(),
+        });
+        let [x, y, _] = dst.quad_grid();
+        self.packed(pass, uniform, None, (at, None), dst, [x, y, 2], is_last)
+    }
+
+    fn load(&mut self, pass: &Pass, src: Shape, at: Role, space: WorkingSpace, add_alpha: bool) -> Result<()> {
+        let dst = loaded(src, space, add_alpha)?;
+        let linear = space == WorkingSpace::Linear;
+        let uniform = Uniform::new(&LoadUniform {
+            src_first: 0,
+            dst_first: 0,
+            table_first: 0,
+            linear: u32::from(linear),
+            full: src.full(),
+            half: src.half(),
+            colours: src.colours(),
+            alpha: src.alpha(),
+            _pad0: 0,
+            _pad1: 0,
+        });
+        self.wide(Shader::of(pass), uniform, Some(Table::Levels), at, dst, dst.quad_grid())?;
+        Ok(())
+    }
+
+    fn load_resize_h(&mut self, space: WorkingSpace, add_alpha: bool, resample: &Resample) -> Result<()> {
+        let State::Packed(src, at) = self.state else { return Err(misplanned("load")) };
+        let dst = resized(loaded(src, space, add_alpha)?, resample, Direction::Horizontal)?;
+        self.resize_h(Shader::LoadResizeH, src, at, dst, space, true, resample)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the two forms of one dispatch")]
+    fn resize_h(
+        &mut self,
+        shader: Shader,
+        src: Shape,
+        at: Role,
+        dst: Shape,
+        space: WorkingSpace,
+        fused: bool,
+        resample: &Resample,
+    ) -> Result<()> {
+        let uniform = Uniform::new(&ResizeHUniform {
+            src_first: 0,
+            dst_first: 0,
+            table_first: 0,
+            linear: u32::from(space == WorkingSpace::Linear),
+            src_full: src.full(),
+            src_half: src.half(),
+            dst_full: dst.full(),
+            dst_half: dst.half(),
+            colours: src.colours(),
+            alpha: if fused { src.alpha() } else { NO_PLANE },
+            _pad0: 0,
+            _pad1: 0,
+        });
+        self.wide(shader, uniform, Some(Table::Taps(*resample)), at, dst, dst.sample_grid())
+    }
+
+    fn resize_v(&mut self, pass: &Pass, src: Shape, at: Role, resample: &Resample) -> Result<()> {
+        let dst = resized(src, resample, Direction::Vertical)?;
+        let uniform = Uniform::new(&ResizeVUniform {
+            src_first: 0,
+            dst_first: 0,
+            table_first: 0,
+            _pad0: 0,
+            src_full: src.full(),
+            src_half: src.half(),
+            dst_full: dst.full(),
+            dst_half: dst.half(),
+        });
+        self.wide(Shader::of(pass), uniform, Some(Table::Taps(*resample)), at, dst, dst.quad_grid())
+    }
+
+    fn pack(&mut self, pass: &Pass, src: Shape, at: Role, space: WorkingSpace, is_last: bool) -> Result<()> {
+        if src.half != src.format.plane_size(1, src.full) {
+            return Err(misplanned("chroma planes of another size than the picture's"));
+        }
+        let uniform = Uniform::new(&PackUniform {
+            src_first: 0,
+            dst_first: 0,
+            linear: u32::from(space == WorkingSpace::Linear),
+            alpha: src.alpha(),
+            full: src.full(),
+            half: src.half(),
+        });
+        self.packed(pass, uniform, None, (at, None), src, src.quad_grid(), is_last)
+    }
+
+    fn unsharp_h(&mut self, pass: &Pass, src: Shape, at: Role, usm: &Unsharp) -> Result<()> {
+        let mono = is_mono(src.format, usm).ok_or_else(|| misplanned(pass.name()))?;
+        let planes = if mono { 1 } else { src.colours() } + u32::from(src.format.alpha);
+        let uniform = Uniform::new(&UnsharpHUniform {
+            src_first: 0,
+            dst_first: 0,
+            table_first: 0,
+            mono: u32::from(mono),
+            full: src.full(),
+            colours: src.colours(),
+            alpha: src.alpha(),
+            _pad0: 0,
+            _pad1: 0,
+        });
+        let blurred = Role::Wide(0);
+        let bytes = 16 * quads(src.full) * u64::from(planes);
+        let grid = [src.full.w, src.full.h, planes];
+        self.push(Shader::of(pass), uniform, Some(Table::Gaussian(usm.radius_q20)), (at, None), blurred, bytes, grid)?;
+        self.state = State::Blurred(src, at, blurred);
+        Ok(())
+    }
+
+    fn unsharp_v(
+        &mut self,
+        pass: &Pass,
+        src: Shape,
+        at: Role,
+        blurred: Role,
+        usm: &Unsharp,
+        is_last: bool,
+    ) -> Result<()> {
+        let mono = is_mono(src.format, usm).ok_or_else(|| misplanned(pass.name()))?;
+        let uniform = Uniform::new(&UnsharpVUniform {
+            src_first: 0,
+            dst_first: 0,
+            table_first: 0,
+            mono: u32::from(mono),
+            full: src.full(),
+            colours: src.colours(),
+            alpha: src.alpha(),
+            threshold_q6: 64 * i32::from(usm.threshold),
+            amount_q10: i32::from(usm.amount_q10),
+        });
+        let table = Some(Table::Gaussian(usm.radius_q20));
+        self.packed(pass, uniform, table, (at, Some(blurred)), src, src.quad_grid(), is_last)
+    }
+
+    fn sharpen(&mut self, pass: &Pass, src: Shape, at: Role, is_last: bool) -> Result<()> {
+        if src.half != src.full {
+            return Err(misplanned(pass.name()));
+        }
+        let uniform = Uniform::new(&SharpenUniform {
+            src_first: 0,
+            dst_first: 0,
+            colours: src.colours(),
+            alpha: src.alpha(),
+            full: src.full(),
+        });
+        self.packed(pass, uniform, None, (at, None), src, src.quad_grid(), is_last)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the members of one pass")]
+    fn place(
+        &mut self,
+        pass: &Pass,
+        src: Shape,
+        at: Role,
+        canvas: Size,
+        offset: [i32; 2],
+        fill: Fill,
+        is_last: bool,
+    ) -> Result<()> {
+        let format = placed(src, canvas, offset, fill).ok_or_else(|| misplanned(pass.name()))?;
+        let dst = Shape::of(canvas, format);
+        let colour = match fill {
+            Fill::Opaque(rgb) => rgb.map(u32::from),
+            Fill::Transparent => [0; 3],
+        };
+        let uniform = Uniform::new(&PlaceUniform {
+            src_first: 0,
+            dst_first: 0,
+            colours: src.colours(),
+            alpha: src.alpha(),
+            src_full: src.full(),
+            dst_full: dst.full(),
+            offset,
+            dst_alpha: dst.alpha(),
+            _pad0: 0,
+            fill: [colour[0], colour[1], colour[2], 0],
+        });
+        self.packed(pass, uniform, None, (at, None), dst, dst.quad_grid(), is_last)
+    }
+
+    /// A step that writes an 8-bit picture.
+    #[expect(clippy::too_many_arguments, reason = "the members of one step")]
+    fn packed(
+        &mut self,
+        pass: &Pass,
+        uniform: Uniform,
+        table: Option<Table>,
+        src: (Role, Option<Role>),
+        dst: Shape,
+        grid: [u32; 3],
+        is_last: bool,
+    ) -> Result<()> {
+        let role = match src.0 {
+            _ if is_last => Role::Out,
+            Role::Bytes(0) => Role::Bytes(1),
+            Role::Bytes(_) | Role::Source | Role::Wide(_) | Role::Out => Role::Bytes(0),
+        };
+        self.push(Shader::of(pass), uniform, table, src, role, 4 * dst.quads(), grid)?;
+        self.state = State::Packed(dst, role);
+        Ok(())
+    }
+
+    /// A step that writes a 32-bit picture.
+    fn wide(
+        &mut self,
+        shader: Shader,
+        uniform: Uniform,
+        table: Option<Table>,
+        src: Role,
+        dst: Shape,
+        grid: [u32; 3],
+    ) -> Result<()> {
+        let role = if src == Role::Wide(0) { Role::Wide(1) } else { Role::Wide(0) };
+        self.push(shader, uniform, table, (src, None), role, 16 * dst.quads(), grid)?;
+        self.state = State::Working(dst, role);
+        Ok(())
+    }
+
+    /// One more dispatch of `grid` invocations.
+    #[expect(clippy::too_many_arguments, reason = "the members of one step")]
+    fn push(
+        &mut self,
+        shader: Shader,
+        uniform: Uniform,
+        table: Option<Table>,
+        (src, blurred): (Role, Option<Role>),
+        dst: Role,
+        dst_bytes: u64,
+        grid: [u32; 3],
+    ) -> Result<()> {
+        self.limits.check(dst_bytes)?;
+        match dst {
+            Role::Bytes(_) => self.recording.bytes_max = self.recording.bytes_max.max(dst_bytes),
+            Role::Wide(_) => self.recording.wide_max = self.recording.wide_max.max(dst_bytes),
+            Role::Source | Role::Out => {}
+        }
+        let groups = [grid[0].div_ceil(WORKGROUP[0]), grid[1].div_ceil(WORKGROUP[1]), grid[2]];
+        if let Some(most) = groups.into_iter().find(|&n| n > self.limits.groups_max) {
+            let (need, max) = (u64::from(most), u64::from(self.limits.groups_max));
+            return Err(Fault::Limit { name: "max_compute_workgroups_per_dimension", need, max }.during(PLANNING));
+        }
+        self.recording.steps.push(Step {
+            shader,
+            uniform,
+            table,
+            table_first: None,
+            src,
+            blurred,
+            dst,
+            dst_bytes,
+            groups,
+        });
+        Ok(())
+    }
+}
+
+impl Shape {
+    /// Invocations that own a quad each.
+    fn quad_grid(&self) -> [u32; 3] {
+        [self.widest().div_ceil(4), self.highest(), self.planes()]
+    }
+
+    /// Invocations that own a sample each.
+    fn sample_grid(&self) -> [u32; 3] {
+        [self.widest(), self.highest(), self.planes()]
+    }
+
+    fn widest(&self) -> u32 {
+        self.full.w.max(self.half.w)
+    }
+
+    fn highest(&self) -> u32 {
+        self.full.h.max(self.half.h)
+    }
+}
+
+/// Shape after `load`.
+fn loaded(src: Shape, space: WorkingSpace, add_alpha: bool) -> Result<Shape> {
+    let format = PixelFormat { alpha: src.format.alpha || add_alpha, ..src.format };
+    let linear_is_defined = matches!(format.model, Model::Grey | Model::Rgb);
+    if (space == WorkingSpace::Linear && !linear_is_defined) || (format.alpha && src.half != src.full) {
+        return Err(misplanned("load"));
+    }
+    Ok(Shape { format, ..src })
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    Horizontal,
+    Vertical,
+}
+
+/// Shape after one half of the resize.
+fn resized(src: Shape, resample: &Resample, direction: Direction) -> Result<Shape> {
+    let turn = |size: Size, axis: &Axis| {
+        let (from, to) = match direction {
+            Direction::Horizontal => (size.w, Size::new(axis.dst_len, size.h)),
+            Direction::Vertical => (size.h, Size::new(size.w, axis.dst_len)),
+        };
+        let is_inside = axis.src_len > 0 && axis.src_first.checked_add(axis.src_len).is_some_and(|end| end <= from);
+        let is_plan = is_inside && axis.dst_len > 0 && axis.step.is_positive();
+        if is_plan { Ok(to) } else { Err(misplanned("an axis outside the picture")) }
+    };
+    let full = turn(src.full, &resample.axis)?;
+    let half = match resample.chroma_axis {
+        Some(axis) if src.half_planes() => turn(src.half, &axis)?,
+        None if src.half_planes() => return Err(misplanned("half-size chroma without an axis")),
+        Some(_) | None => full,
+    };
+    Ok(Shape { full, half, ..src })
+}
+
+impl Shape {
+    fn half_planes(&self) -> bool {
+        self.format.is_half(1)
+    }
+}
+
+/// Whether brightness alone is sharpened; `None` where sharpening is not defined.
+fn is_mono(format: PixelFormat, usm: &Unsharp) -> Option<bool> {
+    match format.model {
+        Model::Rgb => Some(usm.mono),
+        Model::Grey => Some(false),
+        Model::Ycbcr(_) | Model::Cmyk => None,
+    }
+}
+
+/// Format of a placed picture, as `scalar::place` says; `None` where placing is not defined.
+fn placed(src: Shape, canvas: Size, offset: [i32; 2], fill: Fill) -> Option<PixelFormat> {
+    let model = match (src.format.model, fill) {
+        (Model::Grey, Fill::Opaque([r, g, b])) if r != g || g != b => Model::Rgb,
+        (Model::Grey | Model::Rgb, _) => src.format.model,
+        (Model::Ycbcr(_) | Model::Cmyk, _) => return None,
+    };
+    let covers = |offset: i32, len: u32, view: u32| offset <= 0 && i64::from(offset) + i64::from(len) >= view.into();
+    let covers = covers(offset[0], src.full.w, canvas.w) && covers(offset[1], src.full.h, canvas.h);
+    Some(PixelFormat { model, alpha: fill == Fill::Transparent && (src.format.alpha || !covers) })
+}
+
+/// A plan that no planner writes: our bug, answered like a panic so that its neighbours live.
+fn misplanned(what: &str) -> Error {
+    Error::Panic { message: format!("gpu: not a plan: {what}") }
+}
