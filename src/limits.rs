@@ -85,3 +85,29 @@ pub const GPU_IDLE_MS_MAX: u64 = 60_000;
 pub const GPU_RETRY_FIRST_MS: u64 = 1_000;
 /// … doubling up to this, ms.
 pub const GPU_RETRY_MS_MAX: u64 = 60_000;
+/// CPU lane threads at most.
+pub const THREADS_MAX: u64 = 1024;
+/// Jobs waiting or running at most, whatever the configuration says.
+pub const QUEUE_JOBS_MAX: u64 = 65_536;
+/// Longest deadline that can be configured, ms.
+pub const DEADLINE_MS_MAX: u64 = 600_000;
+/// Smallest memory budget that can be configured, bytes: one small photograph fits.
+pub const MEMORY_BYTES_MIN: u64 = 16 << 20;
+/// Largest memory budget that can be configured, bytes.
+pub const MEMORY_BYTES_MAX: u64 = 1 << 46;
+/// Open client connections of one front at most, whatever the configuration says.
+pub const CONNECTIONS_MAX: u64 = 65_536;
+/// Longest retry of a front while the daemon restarts that can be configured, ms.
+pub const RETRY_MS_MAX: u64 = 60_000;
+/// Longest time to live that can be configured, hours: a hundred years.
+pub const EXPIRATION_HOURS_MAX: f64 = 876_600.0;
+/// Headers of its own that one company may pass through.
+pub const COMPANY_HEADERS_MAX: usize = 64;
+/// Headers of sources remembered.
+pub const HEADERS_REMEMBERED_MAX: usize = 4096;
+/// Entity tags of renditions remembered.
+pub const ETAGS_REMEMBERED_MAX: usize = 16_384;
+/// A lane that works nothing shows itself at least this often, ms …
+pub const LANE_STAMP_MS_MAX: u64 = 1_000;
+/// … and counts as stuck when it is this late, or this long past its job's deadline, ms.
+pub const LANE_GRACE_MS_MAX: u64 = 15_000;

@@ -1,1 +1,264 @@
-//! telemetry.
+//! What operators see: metrics, and one log line a rendition.
+//!
+//! The names of the log line are the names of the metrics (`queue_ms` in the line is `calotype_queue_ms` in `/metrics`).
+//! Every [`Telemetry`] counts for itself: nothing here is global to the process.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+use crate::error::{Blame, Error};
+
+/// Where the time of one rendition went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Waiting: for a lane, and for memory.
+    pub queue: Duration,
+    /// Reading and decoding the source; shared by the renditions of a fan-out.
+    pub decode: Duration,
+    /// The engine's passes, upload and readback included; on the GPU shared by the renditions of a fan-out.
+    pub pass: Duration,
+    /// All encodings that were tried.
+    pub encode: Duration,
+}
+
+/// Milliseconds with their fraction, as in logs and metrics.
+pub fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// One rendition for its log line.
+#[derive(Clone, Copy)]
+pub struct Line<'a> {
+    /// `Company/Asset`.
+    pub id: &'a str,
+    /// `Plan::key`.
+    pub key: u64,
+    /// The source, as in `jpeg:2048x1358`.
+    pub src: &'a dyn fmt::Display,
+    /// The rendition, as in `webp:754x500`.
+    pub dst: &'a dyn fmt::Display,
+    /// The engine that ran the passes.
+    pub engine: &'static str,
+    /// Where the time went.
+    pub timings: Timings,
+    /// Bytes of the rendition.
+    pub bytes: u64,
+}
+
+/// What is so just now, for the gauges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Jobs that wait for a lane.
+    pub waiting: usize,
+    /// Jobs begun and not finished.
+    pub running: usize,
+    /// Bytes granted to the jobs that are begun.
+    pub memory_bytes: u64,
+    /// Lanes that show no sign of life.
+    pub lanes_stuck: usize,
+}
+
+/// The counters of one service.
+pub struct Telemetry {
+    handle: PrometheusHandle,
+    queue_ms: Histogram,
+    decode_ms: Histogram,
+    pass_ms: Histogram,
+    encode_ms: Histogram,
+    bytes: Counter,
+    blame: [Counter; 7],
+    shed: Counter,
+    cancelled: Counter,
+    device_lost: Counter,
+    jobs_waiting: Gauge,
+    jobs_running: Gauge,
+    memory_bytes: Gauge,
+    lanes_stuck: Gauge,
+    /// Renditions and refusals so far, for what happens only now and then.
+    events: AtomicU64,
+}
+
+/// Samples of a histogram are folded into its buckets after this many events, so that they do not pile up where nobody
+/// reads `/metrics`.
+const EVENTS_BETWEEN_UPKEEP: u64 = 1024;
+/// One in so many refusals for load is logged: a flood of them must not become a flood of lines.
+const SHED_PER_LINE: u64 = 64;
+/// Bucket limits of all times, ms.
+const BUCKETS_MS: [f64; 14] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 5000.0];
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Telemetry {
+    /// All counters at zero.
+    pub fn new() -> Self {
+        let builder = PrometheusBuilder::new();
+        // Refused only for an empty list.
+        let recorder = match builder.set_buckets(&BUCKETS_MS) {
+            Ok(builder) => builder.build_recorder(),
+            Err(_) => PrometheusBuilder::new().build_recorder(),
+        };
+        let names = Names(&recorder);
+        Self {
+            queue_ms: names.histogram("calotype_queue_ms", "waiting for a lane and for memory, ms"),
+            decode_ms: names.histogram("calotype_decode_ms", "reading and decoding the source, ms"),
+            pass_ms: names.histogram("calotype_pass_ms", "the engine's passes, ms"),
+            encode_ms: names.histogram("calotype_encode_ms", "encoding, all candidates, ms"),
+            bytes: names.counter("calotype_bytes", "bytes of renditions made", None),
+            blame: BLAMES.map(|blame| names.counter("calotype_blame", "renditions by whose fault", Some(word(blame)))),
+            shed: names.counter("calotype_shed", "requests refused or given up for overload", None),
+            cancelled: names.counter("calotype_cancelled", "jobs stopped because the client left", None),
+            device_lost: names.counter("calotype_device_lost", "renditions replayed on the CPU", None),
+            jobs_waiting: names.gauge("calotype_jobs_waiting", "jobs that wait for a lane"),
+            jobs_running: names.gauge("calotype_jobs_running", "jobs begun and not finished"),
+            memory_bytes: names.gauge("calotype_memory_bytes", "bytes granted to the jobs that are begun"),
+            lanes_stuck: names.gauge("calotype_lanes_stuck", "lanes that show no sign of life"),
+            handle: recorder.handle(),
+            events: AtomicU64::new(0),
+        }
+    }
+
+    /// A rendition is ready.
+    pub fn rendition(&self, line: &Line<'_>) {
+        let Line { id, key, src, dst, engine, timings, bytes } = line;
+        self.queue_ms.record(ms(timings.queue));
+        self.decode_ms.record(ms(timings.decode));
+        self.pass_ms.record(ms(timings.pass));
+        self.encode_ms.record(ms(timings.encode));
+        self.bytes.increment(*bytes);
+        self.count(None);
+        tracing::info!(
+            id,
+            key = format_args!("{key:016x}"),
+            %src,
+            %dst,
+            engine,
+            queue_ms = round(timings.queue),
+            decode_ms = round(timings.decode),
+            pass_ms = round(timings.pass),
+            encode_ms = round(timings.encode),
+            bytes,
+            blame = word(None),
+        );
+    }
+
+    /// There is no rendition, and why.
+    pub fn refusal(&self, id: &str, key: Option<u64>, error: &Error) {
+        let blame = error.blame();
+        let events = self.count(Some(blame));
+        let key = key.unwrap_or(0);
+        let (key, name) = (format_args!("{key:016x}"), word(Some(blame)));
+        match blame {
+            Blame::Client => tracing::debug!(id, key, blame = name, %error),
+            Blame::Source => tracing::info!(id, key, blame = name, %error),
+            Blame::Load => {
+                if !matches!(error, Error::Cancelled { .. }) {
+                    self.shed.increment(1);
+                }
+                if events.is_multiple_of(SHED_PER_LINE) {
+                    tracing::info!(id, key, blame = name, %error, "one of many");
+                }
+            }
+            Blame::Device => tracing::warn!(id, key, blame = name, %error),
+            Blame::Config | Blame::Bug => tracing::error!(id, key, blame = name, %error),
+        }
+    }
+
+    /// A job stopped because nobody waits for it.
+    pub fn cancelled(&self) {
+        self.cancelled.increment(1);
+    }
+
+    /// The GPU failed a rendition, which goes to the CPU now.
+    pub fn device_lost(&self, key: u64, error: &Error) {
+        self.device_lost.increment(1);
+        tracing::warn!(key = format_args!("{key:016x}"), blame = word(Some(Blame::Device)), %error, "replayed on the CPU");
+    }
+
+    /// All metrics as Prometheus text.
+    pub fn text(&self, load: Load) -> String {
+        self.jobs_waiting.set(whole(load.waiting as u64));
+        self.jobs_running.set(whole(load.running as u64));
+        self.memory_bytes.set(whole(load.memory_bytes));
+        self.lanes_stuck.set(whole(load.lanes_stuck as u64));
+        self.handle.render()
+    }
+
+    fn count(&self, blame: Option<Blame>) -> u64 {
+        let i = BLAMES.iter().position(|&known| known == blame).unwrap_or(0);
+        self.blame[i].increment(1);
+        let events = self.events.fetch_add(1, Ordering::Relaxed);
+        if events % EVENTS_BETWEEN_UPKEEP == EVENTS_BETWEEN_UPKEEP - 1 {
+            self.handle.run_upkeep();
+        }
+        events
+    }
+}
+
+const BLAMES: [Option<Blame>; 7] = [
+    None,
+    Some(Blame::Client),
+    Some(Blame::Source),
+    Some(Blame::Load),
+    Some(Blame::Device),
+    Some(Blame::Config),
+    Some(Blame::Bug),
+];
+
+fn word(blame: Option<Blame>) -> &'static str {
+    match blame {
+        None => "none",
+        Some(Blame::Client) => "client",
+        Some(Blame::Source) => "source",
+        Some(Blame::Load) => "load",
+        Some(Blame::Device) => "device",
+        Some(Blame::Config) => "config",
+        Some(Blame::Bug) => "bug",
+    }
+}
+
+/// Milliseconds to the microsecond, for a line that people read.
+fn round(time: Duration) -> f64 {
+    (ms(time) * 1e3).round() / 1e3
+}
+
+/// Exact up to 2^53, which no gauge of ours reaches.
+fn whole(n: u64) -> f64 {
+    n as f64
+}
+
+/// Registers metrics with their descriptions.
+struct Names<'a>(&'a PrometheusRecorder);
+
+const METADATA: Metadata<'static> = Metadata::new("calotype", Level::INFO, None);
+
+impl Names<'_> {
+    fn counter(&self, name: &'static str, text: &'static str, blame: Option<&'static str>) -> Counter {
+        self.0.describe_counter(KeyName::from(name), None, text.into());
+        let labels = blame.map(|blame| Label::new("blame", blame)).into_iter().collect::<Vec<_>>();
+        self.0.register_counter(&Key::from_parts(name, labels), &METADATA)
+    }
+
+    fn gauge(&self, name: &'static str, text: &'static str) -> Gauge {
+        self.0.describe_gauge(KeyName::from(name), None, text.into());
+        self.0.register_gauge(&Key::from_name(name), &METADATA)
+    }
+
+    fn histogram(&self, name: &'static str, text: &'static str) -> Histogram {
+        self.0.describe_histogram(KeyName::from(name), None, text.into());
+        self.0.register_histogram(&Key::from_name(name), &METADATA)
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").finish_non_exhaustive()
+    }
+}
