@@ -15,6 +15,7 @@ mod overload;
 mod placement;
 mod property;
 mod shaders;
+mod store;
 mod support;
 mod systemd;
 mod taps;
