@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::kernel::Kernel;
+/// The values of `res_mode`, for those who read configurations and know nothing else of kernels.
+pub use crate::kernel::Kernel;
 use crate::pixel::{Chroma, Size, WorkingSpace};
 
 /// Where a company's pictures are.

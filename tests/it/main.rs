@@ -3,6 +3,7 @@
 mod cli;
 mod codecs;
 mod commands;
+mod config;
 mod conformance;
 mod daemon;
 mod differential;

@@ -1,0 +1,217 @@
+//! One `[company.*]` section to one checked [`Company`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use percent_encoding::percent_decode_str;
+
+use super::read::Section;
+use crate::catalog::{Company, Kernel, SourceRoot};
+use crate::error::{Error, Result, shortened};
+use crate::limits;
+use crate::pixel::{Chroma, Size, WorkingSpace};
+use crate::request;
+
+/// Headers that are the protocol's own: a company's value would contradict the reply it travels on.
+const HEADERS_OF_OURS: [&str; 14] = [
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "vary",
+];
+
+/// The company `root_id` as its section says.
+pub(super) fn read(root_id: &str, mut section: Section) -> Result<Company> {
+    check_root_id(root_id)?;
+    let source = match section.take("source") {
+        None => {
+            return Err(Error::Config {
+                key: format!("{}.source", section.name()),
+                problem: format!("missing: expected {SOURCE_WANT}"),
+            });
+        }
+        Some(given) => match &given {
+            super::read::Given::File(toml::Value::String(text)) => {
+                source_root(text).map_err(|want| section.refusal("source", &given, want))?
+            }
+            _ => return Err(section.refusal("source", &given, SOURCE_WANT)),
+        },
+    };
+    let mut company = Company::new(root_id, source);
+    if let Some(size) = sides(&mut section, "max_pix")? {
+        company.max_pix = size;
+    }
+    if let Some(size) = sides(&mut section, "default_pix")? {
+        company.default_pix = size;
+    }
+    let want = "a quality 1 to 100, or [quality, 0 | 1] where 1 keeps colour at full size";
+    if let Some((quality, chroma)) = section.integers("jpeg_quality", 1, [1..=100, 0..=1], want)? {
+        company.jpeg_quality = u8::try_from(quality).unwrap_or(100);
+        company.jpeg_chroma = if chroma == Some(1) { Chroma::Full } else { Chroma::Half };
+    }
+    let kernels = Kernel::ALL.map(Kernel::keyword).join(" | ");
+    if let Some(kernel) = section.text("res_mode", Kernel::from_keyword, kernels)? {
+        company.res_mode = kernel;
+    }
+    if let Some(colour) = section.text("bkg_color", colour, "six hexadecimal digits as in \"ffffff\"")? {
+        company.bkg_color = colour;
+    }
+    let spaces = [("encoded", WorkingSpace::Encoded), ("linear", WorkingSpace::Linear)];
+    if let Some(space) = section.choice("working_space", &spaces)? {
+        company.working_space = space;
+    }
+    if let Some(may) = section.boolean("upscale_without_fit")? {
+        company.upscale_without_fit = may;
+    }
+    if let Some(strict) = section.boolean("strict")? {
+        company.strict = strict;
+    }
+    let fits = |hours: f64| hours == -1.0 || (0.0..=limits::EXPIRATION_HOURS_MAX).contains(&hours);
+    let want = "hours, at most 876600; 0: at once; -1: never";
+    if let Some(hours) = section.number("expiration_hours", fits, want)? {
+        company.expiration_hours = hours;
+    }
+    company.headers = headers(section.section("headers")?)?;
+    let presets = section.section("presets")?;
+    section.finish()?;
+    read_presets(&mut company, presets)?;
+    Ok(company)
+}
+
+const SOURCE_WANT: &str = "file:///absolute/directory, or demo: for computed pictures";
+
+/// What the word of `source` stands for; `Err` is what would have been right.
+fn source_root(text: &str) -> Result<SourceRoot, String> {
+    if text == "demo:" {
+        return Ok(SourceRoot::Demo);
+    }
+    let Some((scheme, rest)) = text.split_once("://") else { return Err(SOURCE_WANT.into()) };
+    match scheme {
+        "file" => {
+            let path = percent_decode_str(rest).decode_utf8().map_err(|_| SOURCE_WANT)?;
+            if !path.starts_with('/') || path.contains('\0') {
+                return Err(format!("{SOURCE_WANT} (three slashes: no host)"));
+            }
+            directory(PathBuf::from(&*path)).map(SourceRoot::Dir)
+        }
+        "s3" | "gs" | "az" | "http" | "https" => Err(format!("{SOURCE_WANT}: {scheme} sources are not supported yet")),
+        _ => Err(SOURCE_WANT.into()),
+    }
+}
+
+/// `path` if it is a directory that can be looked into.
+pub(super) fn directory(path: PathBuf) -> Result<PathBuf, String> {
+    match std::fs::read_dir(Path::new(&path)) {
+        Ok(_) => Ok(path),
+        Err(cause) => Err(format!("an existing, readable directory ({cause})")),
+    }
+}
+
+fn sides(section: &mut Section, key: &'static str) -> Result<Option<Size>> {
+    let side_max = u64::from(limits::VIEW_SIDE_MAX);
+    let want = format!("[width, height], each 0 (no limit) to {side_max}");
+    let sides = section.integers(key, 2, [0..=side_max, 0..=side_max], &want)?;
+    let side = |n: u64| u32::try_from(n).unwrap_or(limits::VIEW_SIDE_MAX);
+    Ok(sides.and_then(|(w, h)| Some(Size::new(side(w), side(h?)))))
+}
+
+fn colour(text: &str) -> Option<[u8; 3]> {
+    let digits = text.strip_prefix('#').unwrap_or(text);
+    if digits.len() != 6 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let [_, r, g, b] = u32::from_str_radix(digits, 16).ok()?.to_be_bytes();
+    Some([r, g, b])
+}
+
+/// A RootId is one path element that needs no decoding to be told from another.
+fn check_root_id(root_id: &str) -> Result<()> {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ' | '~');
+    if !root_id.is_empty() && !root_id.starts_with('.') && root_id.chars().all(fits) {
+        return Ok(());
+    }
+    Err(Error::Config {
+        key: format!("company.\"{}\"", shortened(root_id)),
+        problem: String::from("expected a name of letters, digits, - _ . ~ and spaces that does not begin with a dot"),
+    })
+}
+
+fn headers(section: Section) -> Result<Vec<(String, String)>> {
+    let prefix = section.name().to_owned();
+    let headers = section.texts()?;
+    let refuse = |name: &str, problem: &str| {
+        Err(Error::Config { key: format!("{prefix}.{}", shortened(name)), problem: problem.into() })
+    };
+    if headers.len() > limits::COMPANY_HEADERS_MAX {
+        return Err(Error::Config {
+            key: prefix,
+            problem: format!("{} headers: expected at most {}", headers.len(), limits::COMPANY_HEADERS_MAX),
+        });
+    }
+    let mut bytes = 0;
+    for (i, (name, value)) in headers.iter().enumerate() {
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return refuse(name, "not a header name: expected letters, digits and !#$%&'*+-.^_`|~");
+        }
+        if HEADERS_OF_OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+            return refuse(name, "set by calotype itself on every reply: expected another header");
+        }
+        if headers[..i].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            return refuse(name, "given twice, in upper and in lower case");
+        }
+        // RFC 9110, section 5.5, without its obsolete part: visible ASCII, inner spaces and tabs.
+        if !value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t')) || value.trim() != value {
+            return refuse(
+                name,
+                "not a header value: expected printable ASCII without line breaks, no space at its ends",
+            );
+        }
+        bytes += name.len() + value.len();
+    }
+    // Half of what a request may carry leaves the other half to our own.
+    if bytes > limits::HEADERS_BYTES_MAX / 2 {
+        let most = limits::HEADERS_BYTES_MAX / 2;
+        return Err(Error::Config {
+            key: prefix,
+            problem: format!("{bytes} bytes of headers: expected at most {most}"),
+        });
+    }
+    Ok(headers)
+}
+
+/// `tchar` of RFC 9110, section 5.6.2.
+fn is_token(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
+
+/// Presets know one another, so all are put in before the first is tried.
+fn read_presets(company: &mut Company, section: Section) -> Result<()> {
+    let prefix = section.name().to_owned();
+    let mut presets = BTreeMap::new();
+    for (name, body) in section.texts()? {
+        let key = format!("{prefix}.{}", shortened(&name));
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        if name.is_empty() || !name.bytes().all(fits) {
+            return Err(Error::Config { key, problem: "not a preset name: expected letters, digits, - _ .".into() });
+        }
+        if presets.insert(name.to_ascii_lowercase(), body).is_some() {
+            return Err(Error::Config { key, problem: "given twice, in upper and in lower case".into() });
+        }
+    }
+    company.presets = presets;
+    for name in company.presets.keys() {
+        request::parse(&format!("${name}$"), company)
+            .map_err(|cause| Error::Config { key: format!("{prefix}.{name}"), problem: cause.to_string() })?;
+    }
+    Ok(())
+}
