@@ -1,0 +1,78 @@
+//! Climbs an [`EncodeLadder`]: the one place where bytes decide what is served.
+
+use bytes::Bytes;
+
+use crate::error::Result;
+use crate::plan::{EncodeLadder, EncodeSpec, Verdict};
+
+/// Encodes the format asked for, then the candidates in order until one is strictly smaller: that one is served.
+///
+/// `encode` makes one encoding; it is called at most once a rung.
+///
+/// # Errors
+/// What `encode` says of any rung that is tried.
+pub fn climb(
+    ladder: &EncodeLadder,
+    mut encode: impl FnMut(&EncodeSpec) -> Result<Vec<u8>>,
+) -> Result<(Bytes, Verdict)> {
+    let requested = encode(&ladder.requested)?;
+    let mut verdict = Verdict { tried: vec![(ladder.requested, requested.len() as u64)], served: ladder.requested };
+    for spec in &ladder.candidates {
+        let bytes = encode(spec)?;
+        verdict.tried.push((*spec, bytes.len() as u64));
+        if bytes.len() < requested.len() {
+            verdict.served = *spec;
+            return Ok((Bytes::from(bytes), verdict));
+        }
+    }
+    Ok((Bytes::from(requested), verdict))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::pixel::Chroma;
+    use crate::plan::{JpegQuality, WebpQuality};
+
+    const JPEG: EncodeSpec = EncodeSpec::Jpeg { quality: JpegQuality(80), chroma: Chroma::Half, progressive: false };
+    const WEBP: EncodeSpec = EncodeSpec::Webp { quality: WebpQuality(8000) };
+    const LOSSLESS: EncodeSpec = EncodeSpec::WebpLossless;
+
+    /// Serves `want` after trying `tried`, when each format has the length given.
+    fn check(candidates: &[EncodeSpec], lengths: &[(EncodeSpec, usize)], tried: &[EncodeSpec], want: EncodeSpec) {
+        let ladder = EncodeLadder { requested: JPEG, candidates: candidates.to_vec() };
+        let length = |spec: &EncodeSpec| lengths.iter().find(|(known, _)| known == spec).unwrap().1;
+        let (bytes, verdict) = climb(&ladder, |spec| Ok(vec![7; length(spec)])).unwrap();
+        assert_eq!(verdict.served, want);
+        assert_eq!(bytes.len(), length(&want));
+        let sizes: Vec<_> = tried.iter().map(|spec| (*spec, length(spec) as u64)).collect();
+        assert_eq!(verdict.tried, sizes);
+    }
+
+    #[test]
+    fn only_the_format_asked_for() {
+        check(&[], &[(JPEG, 10)], &[JPEG], JPEG);
+    }
+
+    #[test]
+    fn a_smaller_candidate_is_served_and_ends_the_climb() {
+        check(&[WEBP, LOSSLESS], &[(JPEG, 10), (WEBP, 9), (LOSSLESS, 1)], &[JPEG, WEBP], WEBP);
+    }
+
+    #[test]
+    fn an_equal_candidate_is_not_smaller() {
+        check(&[WEBP, LOSSLESS], &[(JPEG, 10), (WEBP, 10), (LOSSLESS, 9)], &[JPEG, WEBP, LOSSLESS], LOSSLESS);
+        check(&[WEBP], &[(JPEG, 10), (WEBP, 10)], &[JPEG, WEBP], JPEG);
+    }
+
+    #[test]
+    fn an_encoder_that_fails_is_an_error() {
+        let ladder = EncodeLadder { requested: JPEG, candidates: vec![WEBP] };
+        let failed = climb(&ladder, |spec| match spec {
+            EncodeSpec::Jpeg { .. } => Ok(vec![0; 4]),
+            _ => Err(Error::Encode { format: "webp", reason: String::from("no") }),
+        });
+        assert!(matches!(failed, Err(Error::Encode { format: "webp", .. })));
+    }
+}

@@ -1,0 +1,261 @@
+//! What a lane thread does: it takes steps of jobs that are begun, then begins new ones.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError, select};
+
+use super::budget::Permit;
+use super::job::{Answer, Gate, Pending, Queued, Step, caught, caught_callback};
+use super::{Rendered, Shared, Work, climb, job_bytes_max};
+use crate::codec;
+use crate::engine::{self, Completion, Engine, Job};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::pixel::{Image, Model, RowSource};
+use crate::plan::{DecodeAs, Header, Plan};
+use crate::telemetry::Timings;
+
+/// A lane's signs of life, read by the watchdog.
+#[derive(Debug)]
+pub(super) struct Lane {
+    epoch: Instant,
+    /// Until when nothing need be seen of it, ms after `epoch`.
+    quiet_until_ms: AtomicU64,
+}
+
+impl Lane {
+    pub(super) fn new() -> Self {
+        Self { epoch: Instant::now(), quiet_until_ms: AtomicU64::new(limits::LANE_STAMP_MS_MAX) }
+    }
+
+    /// Whether it was seen when it should have been, give or take `LANE_GRACE_MS_MAX`.
+    pub(super) fn is_alive(&self) -> bool {
+        let quiet_until = self.quiet_until_ms.load(Ordering::Relaxed);
+        self.ms_at(Instant::now()) <= quiet_until + limits::LANE_GRACE_MS_MAX
+    }
+
+    /// It waits for work and will be seen again soon.
+    fn waits(&self) {
+        self.quiet_until(Instant::now() + Duration::from_millis(limits::LANE_STAMP_MS_MAX));
+    }
+
+    /// It works and will be seen again at `deadline` at the latest.
+    fn quiet_until(&self, deadline: Instant) {
+        self.quiet_until_ms.store(self.ms_at(deadline.max(Instant::now())), Ordering::Relaxed);
+    }
+
+    fn ms_at(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX / 2)
+    }
+}
+
+/// The life of lane `i`: until nobody can send jobs any more and the last one in hand is done.
+pub(super) fn run(shared: &Arc<Shared>, queue: &Receiver<Box<Queued>>, i: usize) {
+    let (steps, lane) = (&shared.steps.1, &shared.lanes[i]);
+    let stamp = Duration::from_millis(limits::LANE_STAMP_MS_MAX);
+    loop {
+        lane.waits();
+        // What is begun comes first: it holds memory, and someone has waited longer for it.
+        match steps.try_recv() {
+            Ok(step) => {
+                caught_callback(|| take(shared, lane, step));
+                continue;
+            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
+        }
+        select! {
+            recv(steps) -> step => if let Ok(step) = step { caught_callback(|| take(shared, lane, step)) },
+            recv(queue) -> job => match job {
+                Ok(job) => caught_callback(|| begin(shared, lane, *job)),
+                Err(_) => return finish(shared, lane),
+            },
+            default(stamp) => {}
+        }
+    }
+}
+
+/// The end: steps alone, until the last job is answered.
+fn finish(shared: &Arc<Shared>, lane: &Lane) {
+    while shared.in_hand.load(Ordering::SeqCst) > 0 {
+        lane.waits();
+        match shared.steps.1.recv_timeout(Duration::from_millis(limits::LANE_STAMP_MS_MAX)) {
+            Ok(step) => caught_callback(|| take(shared, lane, step)),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+    }
+}
+
+/// Begins a job: memory, source, decode; then its renditions.
+fn begin(shared: &Arc<Shared>, lane: &Lane, queued: Queued) {
+    let Queued { slot, work, done, submitted } = queued;
+    let Work { read, source_bytes, header, plans, deadline, cancel } = work;
+    let gate = Gate { deadline, cancel };
+    lane.quiet_until(deadline);
+    let mut answer = Answer::new(Arc::clone(shared), slot, done);
+    let begun = caught(|| {
+        gate.check("decode")?;
+        let permit = memory(shared, lane, &gate, job_bytes_max(source_bytes, &header, &plans, shared.lanes.len()))?;
+        gate.check("decode")?;
+        let start = Instant::now();
+        let bytes = read()?;
+        let native_is_rgb = matches!(header.native.model, Model::Rgb | Model::Grey);
+        let sources = Sources::decode(&bytes, &header, &plans, native_is_rgb)?;
+        let timings = Timings { queue: start.duration_since(submitted), decode: start.elapsed(), ..Timings::default() };
+        Ok((permit, sources, timings))
+    });
+    match begun {
+        Err(error) => answer.send(Err(error)),
+        Ok((permit, sources, timings)) => {
+            answer.hold(permit);
+            let pending = Pending::all(plans, &gate, timings, answer);
+            dispatch(shared, lane, &sources, pending);
+        }
+    }
+}
+
+/// Waits in line for memory, taking steps of other jobs meanwhile: they may hold what is waited for.
+fn memory(shared: &Arc<Shared>, lane: &Lane, gate: &Gate, bytes: u64) -> Result<Permit> {
+    let request = shared.budget.request(bytes)?;
+    loop {
+        // After getting in line: whoever cancels from now on wakes those who are in it.
+        gate.check("decode")?;
+        let patience = gate.deadline.saturating_duration_since(Instant::now());
+        select! {
+            recv(request.granted) -> _ => return Ok(request.claim()),
+            recv(request.look) -> _ => {}
+            recv(shared.steps.1) -> step => if let Ok(step) = step {
+                take(shared, lane, step);
+                lane.quiet_until(gate.deadline);
+            },
+            default(patience) => {}
+        }
+    }
+}
+
+/// The decoded source, in the forms that its plans ask for.
+struct Sources {
+    native: Option<Arc<Image>>,
+    rgb: Option<Arc<Image>>,
+}
+
+impl Sources {
+    /// Decodes once, or twice where plans want both Y Cb Cr and R G B of it.
+    fn decode(bytes: &[u8], header: &Header, plans: &[Arc<Plan>], native_is_rgb: bool) -> Result<Self> {
+        let mut sources = Self { native: None, rgb: None };
+        for plan in plans {
+            let (wanted, other) = match plan.decode {
+                DecodeAs::Native => (&mut sources.native, &sources.rgb),
+                DecodeAs::Rgb => (&mut sources.rgb, &sources.native),
+            };
+            if wanted.is_none() {
+                *wanted = Some(match other {
+                    Some(same) if native_is_rgb => Arc::clone(same),
+                    _ => Arc::new(codec::decode(bytes, header, plan.decode)?),
+                });
+            }
+        }
+        Ok(sources)
+    }
+
+    fn form(&self, decode: DecodeAs) -> Option<&Arc<Image>> {
+        match decode {
+            DecodeAs::Native => self.native.as_ref(),
+            DecodeAs::Rgb => self.rgb.as_ref(),
+        }
+    }
+}
+
+/// Gives each rendition to the engine that is better at it.
+fn dispatch(shared: &Arc<Shared>, lane: &Lane, sources: &Sources, pending: Vec<Pending>) {
+    let (native, rgb): (Vec<_>, Vec<_>) = pending.into_iter().partition(|p| p.plan.decode == DecodeAs::Native);
+    let mut own = None;
+    for (decode, group) in [(DecodeAs::Native, native), (DecodeAs::Rgb, rgb)] {
+        let (Some(source), Some(first)) = (sources.form(decode), group.first()) else { continue };
+        let job = Job {
+            source: Arc::clone(source) as Arc<dyn RowSource>,
+            plans: group.iter().map(|pending| Arc::clone(&pending.plan)).collect(),
+            cancel: first.gate.cancel.clone(),
+        };
+        match shared.engines.gpu.as_ref().filter(|gpu| (gpu.takes)(&job)) {
+            Some(gpu) => submit(shared, &gpu.engine, job, source, group),
+            None => {
+                for pending in group {
+                    let step = Step { pending, source: Arc::clone(source), passed: None, since: Instant::now() };
+                    // The first for ourselves, the others for whoever is free.
+                    match own {
+                        None => own = Some(step),
+                        Some(_) => send(shared, step),
+                    }
+                }
+            }
+        }
+    }
+    if let Some(step) = own {
+        take(shared, lane, step);
+    }
+}
+
+/// Gives a job to the GPU; what comes back are steps for the lanes.
+fn submit(shared: &Arc<Shared>, gpu: &Arc<dyn Engine>, job: Job, source: &Arc<Image>, group: Vec<Pending>) {
+    let (source, back) = (Arc::clone(source), Arc::clone(shared));
+    let done = move |completion: Completion| {
+        let since = Instant::now();
+        // An engine that answers too few drops the rest of `group`, and each then answers for itself.
+        for (pending, image) in group.into_iter().zip(completion.images) {
+            let passed = Some((image, completion.pass_time));
+            send(&back, Step { pending, source: Arc::clone(&source), passed, since });
+        }
+    };
+    // Should it panic, `done` is dropped and every rendition in it answers for itself.
+    caught_callback(|| gpu.submit(job, Box::new(done)));
+}
+
+fn send(shared: &Shared, step: Step) {
+    // It fails only if all receivers are gone, and `shared` holds one; the step would answer as it drops.
+    drop(shared.steps.0.send(step));
+}
+
+/// Takes one rendition as far as it goes.
+fn take(shared: &Shared, lane: &Lane, step: Step) {
+    let Step { mut pending, source, passed, since } = step;
+    lane.quiet_until(pending.gate.deadline);
+    pending.timings.queue += since.elapsed();
+    let result = caught(|| {
+        let (image, engine) = match passed {
+            // The GPU failed it; nobody need know.
+            Some((Err(error @ Error::Device { .. }), _)) => {
+                shared.telemetry.device_lost(pending.plan.key(), &error);
+                passes(shared, &mut pending, source)?
+            }
+            Some((image, time)) => {
+                pending.timings.pass = time;
+                let name = shared.engines.gpu.as_ref().map_or("gpu", |gpu| gpu.engine.name());
+                drop(source);
+                (image?, name)
+            }
+            None => passes(shared, &mut pending, source)?,
+        };
+        let start = Instant::now();
+        let gate = &pending.gate;
+        let (bytes, verdict) = climb(&pending.plan.encode, |spec| {
+            gate.check("encode")?;
+            codec::encode(&image, spec)
+        })?;
+        pending.timings.encode = start.elapsed();
+        Ok(Rendered { bytes, verdict, timings: pending.timings, engine })
+    });
+    pending.answer(result);
+}
+
+/// Runs the passes of one rendition on the CPU.
+fn passes(shared: &Shared, pending: &mut Pending, source: Arc<Image>) -> Result<(Image, &'static str)> {
+    pending.gate.check("passes")?;
+    let cpu = &*shared.engines.cpu;
+    let job = Job { source, plans: vec![Arc::clone(&pending.plan)], cancel: pending.gate.cancel.clone() };
+    let Completion { mut images, pass_time } = engine::run(cpu, job);
+    pending.timings.pass = pass_time;
+    let none = || Err(Error::Panic { message: String::from("an engine completed without an image") });
+    Ok((images.pop().unwrap_or_else(none)?, cpu.name()))
+}

@@ -1,0 +1,89 @@
+//! What a job will need at most, before it is begun: the formula behind the memory budget.
+
+use std::cmp::Reverse;
+
+use crate::codec;
+use crate::pixel::{Model, PixelFormat, Size};
+use crate::plan::{DecodeAs, Fill, Header, Pass, Plan};
+
+/// Upper bound of the bytes that a job holds at once: its source, the decoder, and for as many renditions as `threads`
+/// work on together passes and encoder, beside the encoded rest.
+///
+/// The passes are counted as the product's engines run them, band by band where nothing forces a whole plane; the
+/// oracle, which keeps every plane it makes, takes more.
+pub fn job_bytes_max(source_bytes: u64, header: &Header, plans: &[impl AsRef<Plan>], threads: usize) -> u64 {
+    let decoders = [DecodeAs::Native, DecodeAs::Rgb]
+        .into_iter()
+        .filter(|&decode| plans.iter().any(|plan| plan.as_ref().decode == decode))
+        .map(|decode| codec::decode_bytes_max(header, decode));
+    let mut work: Vec<u64> = plans.iter().map(|plan| rendition_bytes_max(header, plan.as_ref())).collect();
+    work.sort_unstable_by_key(|&bytes| Reverse(bytes));
+    let (together, later) = work.split_at(threads.max(1).min(work.len()));
+    // What is encoded is no larger than its pixels were, give or take a header.
+    let encoded = later.len() as u64 * ENCODED_EXTRA_BYTES
+        + plans.iter().map(|plan| plan.as_ref().size.pixels().saturating_mul(4)).sum::<u64>();
+    [source_bytes, encoded].into_iter().chain(decoders).chain(together.iter().copied()).fold(0, u64::saturating_add)
+}
+
+/// What file formats add to pixels that do not compress.
+const ENCODED_EXTRA_BYTES: u64 = 64 << 10;
+
+/// Bytes of one rendition's passes and encoder, the source's planes and the encoded bytes not counted.
+fn rendition_bytes_max(header: &Header, plan: &Plan) -> u64 {
+    let encode = std::iter::once(&plan.encode.requested)
+        .chain(&plan.encode.candidates)
+        .map(|spec| codec::encode_bytes_max(plan.size, spec))
+        .max();
+    passes_bytes_max(header, plan).saturating_add(encode.unwrap_or(0))
+}
+
+/// Bytes of the planes that passes make: each pass reads its input while it writes its result.
+fn passes_bytes_max(header: &Header, plan: &Plan) -> u64 {
+    let mut size = plan.source;
+    let mut format = match plan.decode {
+        DecodeAs::Native => header.native,
+        DecodeAs::Rgb => match header.native.model {
+            Model::Grey => header.native,
+            Model::Rgb | Model::Ycbcr(_) | Model::Cmyk => PixelFormat { model: Model::Rgb, alpha: header.native.alpha },
+        },
+    };
+    // The source's own planes are the decoder's.
+    let (mut held, mut most) = (0_u64, 0_u64);
+    let mut sample_bytes = 1;
+    for pass in &plan.passes {
+        match pass {
+            Pass::YcbcrToRgb => format.model = Model::Rgb,
+            Pass::RgbToYcbcr { chroma } => format.model = Model::Ycbcr(*chroma),
+            // Done on the way into the next pass.
+            Pass::Load { add_alpha, .. } => {
+                format.alpha |= add_alpha;
+                sample_bytes = 4;
+                continue;
+            }
+            Pass::ResizeH(resample) => size.w = resample.axis.dst_len,
+            Pass::ResizeV(resample) => size.h = resample.axis.dst_len,
+            Pass::Pack { .. } => sample_bytes = 1,
+            // The blurred halves, 32 bits each, beside their planes.
+            Pass::UnsharpH(_) => {
+                most = most.max(held.saturating_add(bytes(format, size, 4)));
+                continue;
+            }
+            Pass::UnsharpV(_) | Pass::Sharpen => {}
+            Pass::Place { canvas, fill, .. } => {
+                size = *canvas;
+                format.alpha = match fill {
+                    Fill::Transparent => true,
+                    Fill::Opaque(_) => false,
+                };
+            }
+        }
+        let made = bytes(format, size, sample_bytes);
+        most = most.max(held.saturating_add(made));
+        held = made;
+    }
+    most
+}
+
+fn bytes(format: PixelFormat, size: Size, sample_bytes: u64) -> u64 {
+    format.samples(size).saturating_mul(sample_bytes)
+}
