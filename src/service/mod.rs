@@ -113,7 +113,11 @@ impl Service {
     /// # Errors
     /// `Config`, `Device` (only with `engine = "gpu"`), `Io`: the system refuses a thread.
     pub fn try_new(config: &Config) -> Result<Arc<Self>> {
-        Self::try_with(config, engines::start(config.daemon.engine)?)
+        let service = Self::try_with(config, engines::start(config.daemon.engine)?)?;
+        if config.daemon.engine == EngineChoice::Auto {
+            engines::warm_up(&service.sched);
+        }
+        Ok(service)
     }
 
     /// As [`Self::try_new`], on engines that are there already, whatever the configuration says of them.
