@@ -268,6 +268,15 @@ impl Service {
         self.catalog().companies.get(company).map(|company| company.headers.clone()).unwrap_or_default()
     }
 
+    /// What renders, for people: the engines by name.
+    pub fn engine_name(&self) -> String {
+        let engines = self.sched.engines();
+        match &engines.gpu {
+            Some(gpu) => format!("{} and {}, by cost", gpu.engine.name(), engines.cpu.name()),
+            None => engines.cpu.name().to_owned(),
+        }
+    }
+
     /// Adapters and engines, for `/v1/engines` and `doctor`.
     pub fn engines_json(&self) -> serde_json::Value {
         engines::describe(self.choice, &self.sched)
