@@ -268,12 +268,14 @@ impl Service {
         self.catalog().companies.get(company).map(|company| company.headers.clone()).unwrap_or_default()
     }
 
-    /// What renders, for people: the engines by name.
+    /// What renders just now, for people: the engines by name. A hardware GPU joins when it is warm.
     pub fn engine_name(&self) -> String {
-        let engines = self.sched.engines();
-        match &engines.gpu {
-            Some(gpu) => format!("{} and {}, by cost", gpu.engine.name(), engines.cpu.name()),
-            None => engines.cpu.name().to_owned(),
+        match self.sched.gpu() {
+            Some(gpu) if gpu.costs.is_some() => {
+                format!("{} or {}, by cost", gpu.engine.name(), self.sched.cpu().name())
+            }
+            Some(gpu) => gpu.engine.name().to_owned(),
+            None => self.sched.cpu().name().to_owned(),
         }
     }
 
