@@ -6,6 +6,7 @@
 mod bars;
 mod pixels;
 mod rows;
+mod socket;
 mod wire;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rows::{Content, Row};
+use socket::OverSocket;
 use wire::{InProcess, Reply, Server};
 
 /// Examples in the reference.
@@ -28,6 +30,12 @@ fn table() -> String {
 fn examples_on_the_oracle() {
     let sources = bars::write_sources();
     examples(&InProcess::new(sources.path()));
+}
+
+#[test]
+fn examples_over_the_socket() {
+    let sources = bars::write_sources();
+    examples(&OverSocket::start(sources.path()));
 }
 
 fn examples(server: &dyn Server) {

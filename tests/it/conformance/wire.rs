@@ -1,5 +1,5 @@
-//! Who answers: the real daemon over its Unix socket, in plain HTTP/1.1 written by hand; or the same path without daemon,
-//! cache and lanes, rendered by the oracle.
+//! Replies, and who gives them: the daemon ([`super::socket`]), or here the same path without socket and lanes, rendered by
+//! the oracle.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use calotype::request;
 /// A reply, whoever gave it.
 pub(super) struct Reply {
     pub(super) status: u16,
-    headers: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
 
