@@ -24,6 +24,11 @@ impl Lanes for Avx2 {
     type F = [__m256; 2];
 
     #[inline(always)]
+    fn prefetch(self, byte: &u8) {
+        op!(_mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()));
+    }
+
+    #[inline(always)]
     fn splat(self, v: i32) -> Self::I {
         op!([_mm256_set1_epi32(v); 2])
     }
@@ -185,15 +190,11 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn ratio(self, a: Self::F, b: Self::F) -> Self::F {
-        let quotient = both!(_mm256_div_ps, a, b);
-        op!({
-            let zero = _mm256_setzero_ps();
-            [
-                _mm256_and_ps(quotient[0], _mm256_cmp_ps::<_CMP_GT_OQ>(b[0], zero)),
-                _mm256_and_ps(quotient[1], _mm256_cmp_ps::<_CMP_GT_OQ>(b[1], zero)),
-            ]
-        })
+    fn reciprocal(self, v: Self::F) -> Self::F {
+        op!(v.map(|v| {
+            let positive = _mm256_cmp_ps::<_CMP_GT_OQ>(v, _mm256_setzero_ps());
+            _mm256_and_ps(_mm256_div_ps(_mm256_set1_ps(1.0), v), positive)
+        }))
     }
 
     #[inline(always)]

@@ -18,6 +18,11 @@ impl Lanes for Avx512 {
     type F = __m512;
 
     #[inline(always)]
+    fn prefetch(self, byte: &u8) {
+        op!(_mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()));
+    }
+
+    #[inline(always)]
     fn splat(self, v: i32) -> Self::I {
         op!(_mm512_set1_epi32(v))
     }
@@ -169,10 +174,10 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    fn ratio(self, a: Self::F, b: Self::F) -> Self::F {
+    fn reciprocal(self, v: Self::F) -> Self::F {
         op!({
-            let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(b, _mm512_setzero_ps());
-            _mm512_maskz_div_ps(positive, a, b)
+            let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(v, _mm512_setzero_ps());
+            _mm512_maskz_div_ps(positive, _mm512_set1_ps(1.0), v)
         })
     }
 

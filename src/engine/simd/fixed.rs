@@ -33,11 +33,15 @@ impl Work for FixedStrip<'_> {
         let rows = dst.len() / dst_w;
         let (first, end) = h.windows.reach(0, dst_w);
         let (top, bottom) = v.windows.reach(y, y + rows);
+        // Rows that the next strip reads and this one does not.
+        let next = v.windows.reach(y + rows, v.windows.dst_len().min(y + rows + STRIP));
+        let ahead = (2 * bottom.max(next.0), src.h.min(2 * next.1));
         let blocks = (2 * (end - first)).div_ceil(BLOCK);
         let (block, strip) = scratch.lines(4 * (bottom - top), blocks * BLOCK / 2);
 
         for (b, columns) in strip.as_chunks_mut::<{ BLOCK / 2 }>().0.iter_mut().enumerate() {
             let x = 2 * first + b * BLOCK;
+            src.ask(l, ahead, b, blocks);
             interleave(l, &src, (top, bottom), x, block);
             let half = l.splat(1 << (v.bits - BETWEEN - 1));
             let mut low = [l.splat(0); STRIP];

@@ -35,16 +35,31 @@ impl Work for FloatStrip<'_, '_> {
         let rows = dst[0].len() / dst_w;
         let (first, end) = h.reach(0, dst_w);
         let (top, bottom) = v.reach(y, y + rows);
+        // Rows that the next strip reads and this one does not.
+        let next = v.reach(y + rows, v.dst_len().min(y + rows + STRIP));
+        let ahead = (bottom.max(next.0), next.1);
         let blocks = (end - first).div_ceil(BLOCK);
         let across = blocks * BLOCK;
-        let (block, strip) = scratch.lines(4 * (bottom - top), planes * across);
+        let block_lines = 4 * (bottom - top);
+        let (small, strip) = scratch.lines(2 * block_lines + 16 * planes, planes * across);
+        let (sums, small) = small.split_at_mut(16 * planes);
+        let (opacity, product) = small.split_at_mut(block_lines);
 
         for b in 0..blocks {
             let x = first + b * BLOCK;
-            for p in 0..planes {
-                let table = if alpha == Some(p) { None } else { curve.to_light };
-                let weight = alpha.filter(|a| *a != p).map(|a| &src[a]);
-                widen(l, &src[p], weight, table, (top, bottom), x, block);
+            for rows in src {
+                rows.ask(l, ahead, b, blocks);
+            }
+            // Alpha first: colour is multiplied by it.
+            for p in (0..planes).rev() {
+                let block = if alpha == Some(p) {
+                    widen(l, &src[p], None, None, (top, bottom), x, opacity);
+                    &*opacity
+                } else {
+                    let weights = has_alpha.then_some(&*opacity);
+                    widen(l, &src[p], curve.to_light, weights, (top, bottom), x, product);
+                    &*product
+                };
                 let columns = strip[p * across + b * BLOCK..].as_chunks_mut::<16>().0;
                 // Output rows of the four groups of 16 columns.
                 let mut turned = [[l.splat(0); STRIP]; 4];
@@ -72,80 +87,120 @@ impl Work for FloatStrip<'_, '_> {
         }
 
         for x in (0..dst_w).step_by(16) {
+            match planes {
+                4 => across_columns::<L, 4>(l, h, x, first, strip, sums),
+                _ => {
+                    for (strip, sums) in strip.chunks_exact(across).zip(sums.chunks_exact_mut(16)) {
+                        across_columns::<L, 1>(l, h, x, first, strip, sums);
+                    }
+                }
+            }
             let mut opacity = [l.splat_f(1.0); 16];
             // Alpha first: colour is divided by it.
-            for p in (0..planes).rev() {
+            for (p, sums) in sums.chunks_exact(16).enumerate().rev() {
                 let mut columns = [l.splat(0); 16];
-                for c in 0..16 {
-                    let span = h.span((x + c).min(dst_w - 1));
-                    let lines = &strip[p * across + span.start - first..];
-                    let mut acc = l.splat_f(0.0);
-                    for (w, line) in h.weights(span).iter().zip(lines) {
-                        acc = l.mul_add(acc, l.as_float(l.load(line)), l.splat_f(*w));
+                if alpha == Some(p) {
+                    for ((column, opacity), sum) in columns.iter_mut().zip(&mut opacity).zip(sums) {
+                        let sum = l.as_float(l.load(sum));
+                        *opacity = l.reciprocal(sum);
+                        *column = l.floor_within(l.mul_add(l.splat_f(0.5), sum, l.splat_f(1.0)), 255.0);
                     }
-                    let is_alpha = alpha == Some(p);
-                    if is_alpha {
-                        opacity[c] = acc;
-                    } else if has_alpha {
-                        acc = l.ratio(acc, opacity[c]);
-                    }
-                    columns[c] = match curve.from_light {
-                        Some(_) if !is_alpha => {
-                            let scaled = l.mul_add(l.splat_f(0.5), acc, l.splat_f(Curve::STEPS_PER_LEVEL));
-                            l.floor_within(scaled, Curve::LAST)
-                        }
-                        _ => l.floor_within(l.mul_add(l.splat_f(0.5), acc, l.splat_f(1.0)), 255.0),
-                    };
+                    put_rows(dst[p], dst_w, x, &l.columns_to_rows(&columns));
+                    continue;
+                }
+                let (steps, last) = curve.from_light.map_or((1.0, 255.0), |_| (Curve::STEPS_PER_LEVEL, Curve::LAST));
+                for ((column, opacity), sum) in columns.iter_mut().zip(&opacity).zip(sums) {
+                    let straight = l.mul(l.as_float(l.load(sum)), *opacity);
+                    *column = l.floor_within(l.mul_add(l.splat_f(0.5), straight, l.splat_f(steps)), last);
                 }
                 match curve.from_light {
-                    Some(table) if alpha != Some(p) => {
+                    None => put_rows(dst[p], dst_w, x, &l.columns_to_rows(&columns)),
+                    Some(table) => {
                         let mut lines = [Line::default(); 16];
                         for (line, v) in lines.iter_mut().zip(columns) {
                             l.store(line, v);
                         }
                         put_rows(dst[p], dst_w, x, &Curve::encode(table, &lines));
                     }
-                    _ => put_rows(dst[p], dst_w, x, &l.columns_to_rows(&columns)),
                 }
             }
         }
     }
 }
 
-/// Rows `top..bottom` of the columns `x .. x + 64` as f32, through `table` if there is one and multiplied by `weight` if
-/// there is one: four lines a row.
+/// The horizontal half of 16 columns of `P` planes at once, which share each weight: 16 lines a plane.
+#[inline(always)]
+fn across_columns<L: Lanes, const P: usize>(
+    l: L,
+    h: &Windows<f32>,
+    x: usize,
+    first: usize,
+    strip: &[Line],
+    sums: &mut [Line],
+) {
+    let across = strip.len() / P;
+    for c in 0..16 {
+        let span = h.span((x + c).min(h.dst_len() - 1));
+        let weights = h.weights(span);
+        let lines: [&[Line]; P] = std::array::from_fn(|p| &strip[p * across + span.start - first..][..weights.len()]);
+        let mut acc = [l.splat_f(0.0); P];
+        for (t, w) in weights.iter().enumerate() {
+            let w = l.splat_f(*w);
+            for p in 0..P {
+                acc[p] = l.mul_add(acc[p], l.as_float(l.load(&lines[p][t])), w);
+            }
+        }
+        for p in 0..P {
+            l.store(&mut sums[16 * p + c], l.as_int(acc[p]));
+        }
+    }
+}
+
+/// Rows `top..bottom` of the columns `x .. x + 64` as f32, through `table` if there is one and multiplied by `weights`,
+/// lines like those it writes, if there are any: four lines a row.
 #[inline(always)]
 fn widen<L: Lanes>(
     l: L,
     src: &Rows<'_>,
-    weight: Option<&Rows<'_>>,
     table: Option<&[f32; 256]>,
+    weights: Option<&[Line]>,
     (top, bottom): (usize, usize),
     x: usize,
     block: &mut [Line],
 ) {
     for (y, lines) in (top..bottom).zip(block.as_chunks_mut::<4>().0) {
+        let row = src.row(y);
         let rest;
-        let row = match src.row(y)[x..].first_chunk::<BLOCK>() {
-            Some(row) => row,
+        let bytes = match row[x..].first_chunk::<BLOCK>() {
+            Some(bytes) => bytes,
             None => {
-                rest = padded(&src.row(y)[x..]);
+                rest = padded(&row[x..]);
                 &rest
             }
         };
-        let weights = weight.map(|weight| {
-            let row = &weight.row(y)[x..];
-            row.first_chunk::<BLOCK>().copied().unwrap_or_else(|| padded(row))
-        });
-        for (i, (bytes, line)) in row.as_chunks::<16>().0.iter().zip(lines).enumerate() {
-            let mut v = match table {
-                None => l.levels(bytes),
-                Some(table) => l.as_float(l.load(&Line(bytes.map(|b| table[b as usize].to_bits().cast_signed())))),
-            };
-            if let Some(weights) = &weights {
-                v = l.mul(v, l.levels(&weights.as_chunks::<16>().0[i]));
+        let sixteens = bytes.as_chunks::<16>().0;
+        match (table, weights) {
+            (None, None) => {
+                for (line, bytes) in lines.iter_mut().zip(sixteens) {
+                    l.store(line, l.as_int(l.levels(bytes)));
+                }
             }
-            l.store(line, l.as_int(v));
+            (None, Some(weights)) => {
+                let weights = &weights[4 * (y - top)..];
+                for ((line, bytes), weight) in lines.iter_mut().zip(sixteens).zip(weights) {
+                    l.store(line, l.as_int(l.mul(l.levels(bytes), l.as_float(l.load(weight)))));
+                }
+            }
+            (Some(table), _) => {
+                for (line, bytes) in lines.iter_mut().zip(sixteens) {
+                    for (v, b) in line.0.iter_mut().zip(bytes) {
+                        *v = table[usize::from(*b)].to_bits().cast_signed();
+                    }
+                }
+                for (line, weight) in lines.iter_mut().zip(weights.map(|w| &w[4 * (y - top)..]).unwrap_or_default()) {
+                    l.store(line, l.as_int(l.mul(l.as_float(l.load(line)), l.as_float(l.load(weight)))));
+                }
+            }
         }
     }
 }

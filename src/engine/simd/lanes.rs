@@ -15,6 +15,9 @@ pub(super) trait Lanes: Copy {
     /// 16 f32.
     type F: Copy;
 
+    /// Asks for a cache line that will be read soon.
+    fn prefetch(self, byte: &u8);
+
     fn splat(self, v: i32) -> Self::I;
     fn load(self, line: &Line) -> Self::I;
     fn store(self, line: &mut Line, v: Self::I);
@@ -57,8 +60,8 @@ pub(super) trait Lanes: Copy {
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
     /// `acc + a · b`, rounded once or twice.
     fn mul_add(self, acc: Self::F, a: Self::F, b: Self::F) -> Self::F;
-    /// `a / b` where `b > 0`, else 0.
-    fn ratio(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `1 / v` where `v > 0`, else 0.
+    fn reciprocal(self, v: Self::F) -> Self::F;
     /// `⌊v⌋` of `v` brought into `0..=max`; NaN gives 0.
     fn floor_within(self, v: Self::F, max: f32) -> Self::I;
 
@@ -194,6 +197,8 @@ impl Lanes for Portable {
     type I = [i32; 16];
     type F = [f32; 16];
 
+    fn prefetch(self, _: &u8) {}
+
     fn splat(self, v: i32) -> Self::I {
         [v; 16]
     }
@@ -227,38 +232,38 @@ impl Lanes for Portable {
 
     fn unpack_lo_u8(self, a: Self::I, b: Self::I) -> Self::I {
         let (a, b) = (bytes_of(a), bytes_of(b));
-        from_bytes(by_quarter!(16, |q: usize, k: usize| [a, b][k % 2][q + k / 2]))
+        from_bytes(by_quarter!(16, |q: usize, k: usize| [&a, &b][k % 2][q + k / 2]))
     }
 
     fn unpack_hi_u8(self, a: Self::I, b: Self::I) -> Self::I {
         let (a, b) = (bytes_of(a), bytes_of(b));
-        from_bytes(by_quarter!(16, |q: usize, k: usize| [a, b][k % 2][q + 8 + k / 2]))
+        from_bytes(by_quarter!(16, |q: usize, k: usize| [&a, &b][k % 2][q + 8 + k / 2]))
     }
 
     fn unpack_lo_i16(self, a: Self::I, b: Self::I) -> Self::I {
         let (a, b) = (words_of(a), words_of(b));
-        from_words(by_quarter!(8, |q: usize, k: usize| [a, b][k % 2][q + k / 2]))
+        from_words(by_quarter!(8, |q: usize, k: usize| [&a, &b][k % 2][q + k / 2]))
     }
 
     fn unpack_hi_i16(self, a: Self::I, b: Self::I) -> Self::I {
         let (a, b) = (words_of(a), words_of(b));
-        from_words(by_quarter!(8, |q: usize, k: usize| [a, b][k % 2][q + 4 + k / 2]))
+        from_words(by_quarter!(8, |q: usize, k: usize| [&a, &b][k % 2][q + 4 + k / 2]))
     }
 
     fn unpack_lo_i32(self, a: Self::I, b: Self::I) -> Self::I {
-        by_quarter!(4, |q: usize, k: usize| [a, b][k % 2][q + k / 2])
+        by_quarter!(4, |q: usize, k: usize| [&a, &b][k % 2][q + k / 2])
     }
 
     fn unpack_hi_i32(self, a: Self::I, b: Self::I) -> Self::I {
-        by_quarter!(4, |q: usize, k: usize| [a, b][k % 2][q + 2 + k / 2])
+        by_quarter!(4, |q: usize, k: usize| [&a, &b][k % 2][q + 2 + k / 2])
     }
 
     fn unpack_lo_i64(self, a: Self::I, b: Self::I) -> Self::I {
-        by_quarter!(4, |q: usize, k: usize| [a, b][k / 2][q + k % 2])
+        by_quarter!(4, |q: usize, k: usize| [&a, &b][k / 2][q + k % 2])
     }
 
     fn unpack_hi_i64(self, a: Self::I, b: Self::I) -> Self::I {
-        by_quarter!(4, |q: usize, k: usize| [a, b][k / 2][q + 2 + k % 2])
+        by_quarter!(4, |q: usize, k: usize| [&a, &b][k / 2][q + 2 + k % 2])
     }
 
     fn turn_quarters(self, v: [Self::I; 4]) -> [Self::I; 4] {
@@ -272,12 +277,12 @@ impl Lanes for Portable {
 
     fn pack_i16(self, a: Self::I, b: Self::I) -> Self::I {
         let narrow = |v: i32| v.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
-        from_words(by_quarter!(8, |q: usize, k: usize| narrow([a, b][k / 4][q / 2 + k % 4])))
+        from_words(by_quarter!(8, |q: usize, k: usize| narrow([&a, &b][k / 4][q / 2 + k % 4])))
     }
 
     fn pack_u8(self, a: Self::I, b: Self::I) -> Self::I {
         let (a, b) = (words_of(a), words_of(b));
-        from_bytes(by_quarter!(16, |q: usize, k: usize| [a, b][k / 8][q / 2 + k % 8].clamp(0, 255) as u8))
+        from_bytes(by_quarter!(16, |q: usize, k: usize| [&a, &b][k / 8][q / 2 + k % 8].clamp(0, 255) as u8))
     }
 
     fn madd(self, acc: Self::I, a: Self::I, b: Self::I) -> Self::I {
@@ -315,8 +320,8 @@ impl Lanes for Portable {
         std::array::from_fn(|k| acc[k] + a[k] * b[k])
     }
 
-    fn ratio(self, a: Self::F, b: Self::F) -> Self::F {
-        std::array::from_fn(|k| if b[k] > 0.0 { a[k] / b[k] } else { 0.0 })
+    fn reciprocal(self, v: Self::F) -> Self::F {
+        v.map(|v| if v > 0.0 { 1.0 / v } else { 0.0 })
     }
 
     fn floor_within(self, v: Self::F, max: f32) -> Self::I {

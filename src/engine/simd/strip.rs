@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::LazyLock;
 
-use super::lanes::Line;
+use super::lanes::{Lanes, Line};
 use crate::kernel::transfer;
 
 /// Columns that the vertical half takes at once: one cache line of bytes.
@@ -30,6 +30,18 @@ impl<'a> Rows<'a> {
     /// `h` times the same row.
     pub(super) fn repeated(row: &'a [u8], h: usize) -> Self {
         Self { data: row, stride: 0, w: row.len(), h }
+    }
+
+    /// Asks for part `part` of `parts` of the rows `from..to`. The kernels walk down a column of rows, 64 bytes of each,
+    /// which no hardware prefetcher follows; so while one strip is worked on, the next one's new rows are fetched in
+    /// their own order (without it half of the time went into waiting for them).
+    #[inline(always)]
+    pub(super) fn ask<L: Lanes>(&self, l: L, (from, to): (usize, usize), part: usize, parts: usize) {
+        let rows = &self.data[from.min(to) * self.stride..to * self.stride];
+        let len = rows.len().div_ceil(parts);
+        for line in rows.chunks(len.max(1)).nth(part).unwrap_or_default().chunks(64) {
+            l.prefetch(&line[0]);
+        }
     }
 
     /// Row `y`.
