@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use calotype::engine::Engine;
 use calotype::engine::scalar::Scalar;
+use calotype::engine::simd::{Level, Simd};
 use calotype::kernel::{Axis, Edge, Kernel};
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Ratio, Size, WorkingSpace};
 use calotype::plan::{Fill, Pass, Plan, Resample, Unsharp};
@@ -402,6 +403,40 @@ fn whole_renditions() {
             }
         }
     }
+}
+
+/// Each set of instructions that this CPU has, by force; says which. `REQUIRE_SIMD=avx2,avx512` makes it a failure that
+/// one of them is missing.
+#[test]
+fn every_instruction_set_equals_scalar() {
+    let required = std::env::var("REQUIRE_SIMD").unwrap_or_default();
+    let mut ran = Vec::new();
+    for name in Level::NAMES {
+        let Some(level) = Level::named(name) else {
+            assert!(!required.split(',').any(|r| r == *name), "REQUIRE_SIMD={required}, but this CPU has no {name}");
+            println!("{name}: not on this CPU");
+            continue;
+        };
+        let engine = Simd::with_level(level);
+        assert_eq!(engine.level().name(), *name);
+        for pass in Pass::ALL {
+            // All levels run one source text: a part of the cases shows whether an instruction means what it should.
+            for case in cases(pass).into_iter().step_by(3) {
+                let plans: Vec<Arc<Plan>> = case.plans.into_iter().step_by(2).collect();
+                let got = render(&engine, &case.source, &plans);
+                for ((want, got), plan) in render(&Scalar, &case.source, &plans).into_iter().zip(got).zip(&plans) {
+                    let name = format!("{pass} on {name}: {} {:?}", case.name, plan.passes);
+                    let want = want.expect("scalar cannot fail");
+                    assert_close(&name, &want, &got.expect("nothing cancels it"), case.tolerance);
+                }
+            }
+        }
+        ran.push(*name);
+    }
+    for name in required.split(',').filter(|name| !name.is_empty()) {
+        assert!(ran.contains(&name), "REQUIRE_SIMD={required}: {name} is no set of instructions of this architecture");
+    }
+    println!("instruction sets that ran: {}", ran.join(", "));
 }
 
 /// A job that nobody waits for ends as `Cancelled`, each of its plans.

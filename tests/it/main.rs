@@ -15,7 +15,6 @@ mod http;
 mod overload;
 mod placement;
 mod property;
-mod readme;
 mod shaders;
 mod store;
 mod support;

@@ -1,1 +1,293 @@
-//! property.
+//! Do laws hold? On every engine, whatever the numbers.
+
+use std::sync::Arc;
+
+use calotype::engine::Engine;
+use calotype::engine::scalar;
+use calotype::kernel::{Axis, Edge, Kernel};
+use calotype::pixel::{Image, PixelFormat, Plane, Ratio, Size, WorkingSpace};
+use calotype::plan::{Pass, Unsharp};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use crate::support::{
+    Content, SplitMix64, Tolerance, assert_close, difference, engines_under_test, picture, plan, render, resample,
+};
+
+const SPACES: [WorkingSpace; 2] = [WorkingSpace::Encoded, WorkingSpace::Linear];
+
+fn resized(engine: &dyn Engine, source: &Arc<Image>, dst: Size, kernel: Kernel, space: WorkingSpace) -> Image {
+    let size = source.size();
+    let passes = vec![
+        Pass::Load { space, add_alpha: false },
+        Pass::ResizeH(resample(kernel, Axis::whole(size.w, dst.w))),
+        Pass::ResizeV(resample(kernel, Axis::whole(size.h, dst.h))),
+        Pass::Pack { space },
+    ];
+    render(engine, source, &[plan(size, dst, passes)]).remove(0).expect("nothing cancels it")
+}
+
+fn sharpened(engine: &dyn Engine, source: &Arc<Image>, unsharp: Unsharp) -> Image {
+    let passes = vec![Pass::UnsharpH(unsharp), Pass::UnsharpV(unsharp)];
+    render(engine, source, &[plan(source.size(), source.size(), passes)]).remove(0).expect("nothing cancels it")
+}
+
+fn each_engine(mut law: impl FnMut(&dyn Engine)) {
+    engines_under_test().iter().for_each(|engine| law(&**engine));
+}
+
+fn map_planes(image: &Image, size: Size, plane: impl Fn(&Plane<u8>) -> Plane<u8>) -> Arc<Image> {
+    Arc::new(Image::from_planes(size, image.format(), image.planes().iter().map(plane).collect()))
+}
+
+fn flipped(image: &Image) -> Arc<Image> {
+    map_planes(image, image.size(), |plane| {
+        let mut flipped = plane.clone();
+        (0..plane.size().h as usize).for_each(|y| flipped.row_mut(y).reverse());
+        flipped
+    })
+}
+
+fn transposed(image: &Image) -> Arc<Image> {
+    map_planes(image, image.size().transposed(), |plane| {
+        let size = plane.size();
+        let column = |x: usize| (0..size.h as usize).map(move |y| plane.row(y)[x]);
+        Plane::from_vec(size.transposed(), (0..size.w as usize).flat_map(column).collect())
+    })
+}
+
+#[test]
+fn a_constant_picture_stays_constant() {
+    let levels = [0_u8, 1, 37, 128, 254, 255];
+    each_engine(|engine| {
+        for (src, dst) in [((37, 23), (11, 40)), ((300, 9), (7, 3)), ((5, 5), (64, 64))] {
+            let (src, dst) = (Size::new(src.0, src.1), Size::new(dst.0, dst.1));
+            for kernel in Kernel::ALL {
+                for space in SPACES {
+                    for (i, &level) in levels.iter().enumerate() {
+                        let values = [level, levels[(i + 1) % 6], levels[(i + 2) % 6], [255, 3, 90][i % 3]];
+                        let of = |size: Size| {
+                            let plane = |v: u8| Plane::from_vec(size, vec![v; size.samples()]);
+                            Image::from_planes(size, PixelFormat::RGBA, values.map(plane).into())
+                        };
+                        let got = resized(engine, &Arc::new(of(src)), dst, kernel, space);
+                        let name = format!("{} {kernel} {space:?} {values:?} {src} to {dst}", engine.name());
+                        assert_close(&name, &of(dst), &got, Tolerance::Exact);
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// Not for `trilin`: its pyramid's cells are counted from the left edge, so they only mirror where they fit.
+#[test]
+fn flipping_and_resizing_commute() {
+    let mut random = SplitMix64::new("flipping_and_resizing_commute");
+    let source = Arc::new(picture(Content::Alpha, Size::new(61, 33), PixelFormat::RGBA, &mut random));
+    each_engine(|engine| {
+        for kernel in Kernel::ALL.into_iter().filter(|kernel| *kernel != Kernel::Trilin) {
+            for dst in [Size::new(23, 14), Size::new(100, 35)] {
+                let want = flipped(&resized(engine, &source, dst, kernel, WorkingSpace::Encoded));
+                let got = resized(engine, &flipped(&source), dst, kernel, WorkingSpace::Encoded);
+                let name = format!("{} {kernel} flipped to {dst}", engine.name());
+                assert_close(&name, &want, &got, Tolerance::Levels(1));
+            }
+        }
+    });
+}
+
+#[test]
+fn transposing_swaps_the_directions() {
+    let mut random = SplitMix64::new("transposing_swaps_the_directions");
+    let source = Arc::new(picture(Content::Alpha, Size::new(61, 33), PixelFormat::RGBA, &mut random));
+    each_engine(|engine| {
+        for kernel in Kernel::ALL {
+            for dst in [Size::new(23, 14), Size::new(100, 8)] {
+                let want = transposed(&resized(engine, &source, dst, kernel, WorkingSpace::Encoded));
+                let got = resized(engine, &transposed(&source), dst.transposed(), kernel, WorkingSpace::Encoded);
+                let name = format!("{} {kernel} turned to {dst}", engine.name());
+                assert_close(&name, &want, &got, Tolerance::Levels(1));
+            }
+        }
+    });
+}
+
+#[test]
+fn the_same_size_is_the_identity() {
+    let mut random = SplitMix64::new("the_same_size_is_the_identity");
+    let source = Arc::new(picture(Content::Noise, Size::new(61, 33), PixelFormat::RGB, &mut random));
+    each_engine(|engine| {
+        for kernel in Kernel::ALL {
+            for space in SPACES {
+                let got = resized(engine, &source, source.size(), kernel, space);
+                assert_close(&format!("{} {kernel} {space:?}", engine.name()), &source, &got, Tolerance::Exact);
+            }
+        }
+    });
+}
+
+/// Reduced by a whole number, every sample inside weighs the same in all; the margin keeps the edges out of it. Grain is
+/// small, so that nothing clamps.
+#[test]
+fn the_mean_is_kept() {
+    let mut random = SplitMix64::new("the_mean_is_kept");
+    let size = Size::new(120, 96);
+    let mut source = Image::new(size, PixelFormat::GREY);
+    for y in 0..96 {
+        for x in 0..120 {
+            let inside = (30..90).contains(&x) && (24..72).contains(&y);
+            source.planes_mut()[0].row_mut(y)[x] = if inside { 100 + random.byte() % 56 } else { 128 };
+        }
+    }
+    let source = Arc::new(source);
+    let mean = |image: &Image| {
+        let data = image.planes()[0].data();
+        data.iter().map(|&v| f64::from(v)).sum::<f64>() / data.len() as f64
+    };
+    each_engine(|engine| {
+        for kernel in Kernel::ALL {
+            for dst in [Size::new(60, 48), Size::new(40, 24)] {
+                let got = mean(&resized(engine, &source, dst, kernel, WorkingSpace::Encoded));
+                let want = mean(&source);
+                assert!((got - want).abs() < 0.15, "{} {kernel} to {dst}: mean {want} became {got}", engine.name());
+            }
+        }
+    });
+}
+
+/// A clamp between the halves would cut the ringing that the second half needs in order to cancel.
+#[test]
+fn overshoot_survives_resize_h() {
+    let size = Size::new(64, 4);
+    let row = |x: u32| if (20..41).contains(&x) { 255 } else { 0 };
+    let plane = Plane::from_vec(size, (0..4).flat_map(|_| (0..64).map(row)).collect());
+    let loaded = scalar::load(&Image::from_planes(size, PixelFormat::GREY, vec![plane]), WorkingSpace::Encoded, false);
+    for kernel in [Kernel::Sharp2, Kernel::Bisharp, Kernel::Bicub] {
+        let half = scalar::resize_h(&loaded, &resample(kernel, Axis::whole(64, 25)));
+        let data = half.planes[0].data();
+        let (least, most) = data.iter().fold((0.0_f32, 0.0_f32), |(a, b), &v| (a.min(v), b.max(v)));
+        assert!(least < -1.0 && most > 256.0, "{kernel} rings: {least} to {most}");
+    }
+}
+
+#[test]
+fn unsharp_leaves_flat_areas_alone() {
+    let size = Size::new(40, 30);
+    let values = [200_u8, 31, 7, 130];
+    let plane = |v: u8| Plane::from_vec(size, vec![v; size.samples()]);
+    let flat = Arc::new(Image::from_planes(size, PixelFormat::RGBA, values.map(plane).into()));
+    each_engine(|engine| {
+        for radius_q20 in [1 << 10, 1 << 20, 40 << 20] {
+            for mono in [false, true] {
+                let unsharp = Unsharp { amount_q10: 5120, radius_q20, threshold: 0, mono };
+                let name = format!("{} flat {unsharp:?}", engine.name());
+                assert_close(&name, &flat, &sharpened(engine, &flat, unsharp), Tolerance::Exact);
+            }
+        }
+    });
+}
+
+/// More amount never moves a sample back towards its surroundings.
+#[test]
+fn unsharp_is_monotone_in_amount() {
+    let mut random = SplitMix64::new("unsharp_is_monotone_in_amount");
+    let source = Arc::new(picture(Content::Noise, Size::new(33, 21), PixelFormat::RGB, &mut random));
+    each_engine(|engine| {
+        for mono in [false, true] {
+            let mut before = source.clone();
+            for amount_q10 in [0, 1, 100, 700, 1792, 5120] {
+                let unsharp = Unsharp { amount_q10, radius_q20: 1 << 20, threshold: 3, mono };
+                let after = sharpened(engine, &source, unsharp);
+                if amount_q10 == 0 {
+                    assert_eq!(difference(&source, &after, Tolerance::Exact).count, 0, "{}: amount 0", engine.name());
+                }
+                for c in 0..3 {
+                    let planes = source.planes()[c].data().iter().zip(before.planes()[c].data());
+                    for ((&v, &was), &is) in planes.zip(after.planes()[c].data()) {
+                        let (was, is) = (i32::from(was) - i32::from(v), i32::from(is) - i32::from(v));
+                        let further = is.abs() >= was.abs() && is * was >= 0;
+                        assert!(further, "{} amount {amount_q10}: {v} moved {was}, then {is}", engine.name());
+                    }
+                }
+                before = Arc::new(after);
+            }
+        }
+    });
+}
+
+/// Threshold 255 is more than any sample can differ from its surroundings by.
+#[test]
+fn unsharp_below_the_threshold_changes_nothing() {
+    let mut random = SplitMix64::new("unsharp_below_the_threshold_changes_nothing");
+    let source = Arc::new(picture(Content::Noise, Size::new(33, 21), PixelFormat::RGBA, &mut random));
+    each_engine(|engine| {
+        let unsharp = Unsharp { amount_q10: 5120, radius_q20: 1 << 20, threshold: 255, mono: false };
+        assert_close(engine.name(), &source, &sharpened(engine, &source, unsharp), Tolerance::Exact);
+    });
+}
+
+/// `op_usm`'s radius is meant at full size: reduced by s, it is `op_usmR`'s times s.
+#[test]
+fn usm_at_scale_s_is_usm_r_with_a_radius_of_s() {
+    let company = crate::commands::company();
+    let unsharps = |query: &str| {
+        let plan = crate::commands::plan("A", query, &company).expect("a good query");
+        let of = |pass: &Pass| match pass {
+            Pass::UnsharpH(unsharp) | Pass::UnsharpV(unsharp) => Some(*unsharp),
+            _ => None,
+        };
+        plan.passes.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    // Source A is 3000 × 2000.
+    for (wid, radius, scaled) in [(300, "3", "0.3"), (750, "2", "0.5"), (1500, "250", "125"), (600, "0.125", "0.025")] {
+        let usm = unsharps(&format!("wid={wid}&op_usm=1.75,{radius},2,0"));
+        assert_eq!(usm.len(), 2, "both halves");
+        assert_eq!(usm, unsharps(&format!("wid={wid}&op_usmR=1.75,{scaled},2,0")), "wid={wid} radius {radius}");
+    }
+    assert!(unsharps("wid=300&op_usm=0,3,2,0").is_empty(), "amount 0 needs no pass");
+}
+
+/// Whatever the axis, nothing becomes NaN or infinite, no engine panics, and all agree.
+#[test]
+fn no_axis_breaks_an_engine() {
+    let seed = SplitMix64::new("no_axis_breaks_an_engine").next();
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
+    let mut runner = TestRunner::new_with_rng(Config { cases, failure_persistence: None, ..Config::default() }, rng);
+    let axis = (1_u32..60, 0_u32..60, 1_u32..60, -90_i64..90, 1_i64..4000, 1_u32..70, 0_usize..4);
+    let law = |(src_len, first, len, origin, step, dst_len, edge): (u32, u32, u32, i64, i64, u32, usize),
+               kernel: usize| {
+        let src_first = first % src_len;
+        let axis = Axis {
+            src_first,
+            src_len: len.min(src_len - src_first),
+            origin: Ratio::new(origin.into(), 3),
+            step: Ratio::new(step.into(), 97),
+            dst_len,
+            edge: [Edge::Renormalise, Edge::Transparent, Edge::TransparentFirst, Edge::TransparentLast][edge],
+        };
+        let kernel = Kernel::ALL[kernel];
+        let size = Size::new(src_len, 3);
+        let mut random = SplitMix64::new("picture");
+        let source = Arc::new(picture(Content::Noise, size, PixelFormat::RGBA, &mut random));
+        let working = scalar::load(&source, WorkingSpace::Encoded, false);
+        let half = scalar::resize_h(&working, &resample(kernel, axis));
+        prop_assert!(half.planes.iter().all(|plane| plane.data().iter().all(|v| v.is_finite())), "{axis:?}");
+        let space = WorkingSpace::Encoded;
+        let passes =
+            vec![Pass::Load { space, add_alpha: false }, Pass::ResizeH(resample(kernel, axis)), Pass::Pack { space }];
+        let plans = [plan(size, Size::new(dst_len, 3), passes)];
+        let mut want = None;
+        for engine in engines_under_test() {
+            let got = render(&**engine, &source, &plans).remove(0).expect("nothing cancels it");
+            let want = want.get_or_insert_with(|| got.clone());
+            let found = difference(want, &got, Tolerance::Levels(1));
+            prop_assert!(found.max <= 1, "{} {kernel} {axis:?}: {found}", engine.name());
+        }
+        Ok(())
+    };
+    runner.run(&(axis, 0_usize..5), |(axis, kernel)| law(axis, kernel)).unwrap_or_else(|e| panic!("{e}"));
+}
