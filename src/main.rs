@@ -1,2 +1,7 @@
-//! The `calotype` binary.
-fn main() {}
+//! The `calotype` binary: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    calotype::cli::main()
+}

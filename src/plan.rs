@@ -289,6 +289,17 @@ pub enum DprReason {
     NoEnlargement,
 }
 
+impl DprReason {
+    /// One word for logs and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Url => "url",
+            Self::NoEnlargement => "no-enlargement",
+        }
+    }
+}
+
 /// One rendition, completely: what to decode, which passes, how to encode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {

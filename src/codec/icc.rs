@@ -56,13 +56,15 @@ impl Profile {
             return None;
         }
         let mut profile = ColorProfile::new_srgb();
-        let known = profile.update_rgb_colorimetry_from_cicp(CicpProfile {
+        profile.cicp = None;
+        // Its answer is always false; what it leaves behind says whether it knew the numbers.
+        profile.update_rgb_colorimetry_from_cicp(CicpProfile {
             color_primaries,
             transfer_characteristics,
             matrix_coefficients: MatrixCoefficients::Identity,
             full_range: true,
         });
-        known.then_some(profile).and_then(Self::unless_srgb)
+        profile.cicp.is_some().then_some(profile).and_then(Self::unless_srgb)
     }
 
     /// A pure power curve (`samples = light ^ gamma`, PNG's way round) with the primaries given as x, y of white,

@@ -1,5 +1,8 @@
 //! JPEG: our own walk over the markers, zune-jpeg for the pixels, jpeg-encoder for the way out.
 //!
+//! One kind of file goes to jpeg-decoder instead: sequential, subsampled, one component a scan. zune-jpeg 0.5.15 takes
+//! its blocks in the wrong order without noticing, and jpeg-encoder writes just that when it optimises its tables.
+//!
 //! The walk reads what stands before the first scan (size, components, EXIF, ICC, Adobe's colour transform) and
 //! bounds what the decoder may meet after it: a file with more than [`SCANS_MAX`] scans is cut before the next one,
 //! since every scan of a progressive file costs a visit to each block, however few bytes it has.
@@ -44,6 +47,10 @@ enum Colour {
 struct Start {
     size: Size,
     components: Vec<u8>,
+    /// Whether the frame is sequential and a component is sampled more finely than another.
+    is_sequential_subsampled: bool,
+    /// Components in the first scan.
+    first_scan: usize,
     /// Adobe's transform flag; the segment's mere presence means inverted inks.
     adobe: Option<u8>,
     exif: Vec<u8>,
@@ -88,8 +95,15 @@ pub(super) fn facts(source: &mut (impl BufRead + Seek), pixels_max: u64) -> Resu
 fn read_start(source: &mut (impl BufRead + Seek)) -> Result<Start> {
     let failed = |e| read_error(NAME, e);
     let mut size = None;
-    let mut start =
-        Start { size: Size::new(0, 0), components: Vec::new(), adobe: None, exif: Vec::new(), icc: Vec::new() };
+    let mut start = Start {
+        size: Size::new(0, 0),
+        components: Vec::new(),
+        is_sequential_subsampled: false,
+        first_scan: 0,
+        adobe: None,
+        exif: Vec::new(),
+        icc: Vec::new(),
+    };
     let mut icc_chunks: Vec<(u8, Vec<u8>)> = Vec::new();
     let mut metadata_bytes = 0;
     source.seek_relative(2).map_err(failed)?;
@@ -121,12 +135,16 @@ fn read_start(source: &mut (impl BufRead + Seek)) -> Result<Start> {
                     return Err(Error::broken(NAME, "two frame headers"));
                 }
                 start.size = found;
-                start.components = components.chunks_exact(3).take(usize::from(*count)).map(|c| c[0]).collect();
+                let components = || components.chunks_exact(3).take(usize::from(*count));
+                start.components = components().map(|c| c[0]).collect();
+                start.is_sequential_subsampled = marker != 0xc2 && components().any(|c| c[1] != 0x11);
             }
             0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
                 return Err(Error::broken(NAME, "a lossless, hierarchical or arithmetic frame, which nobody decodes"));
             }
             0xda if size.is_some() => {
+                let scan = body(source, &mut left)?;
+                start.first_scan = scan.first().copied().unwrap_or(0).into();
                 icc_chunks.sort_by_key(|c| c.0);
                 start.icc = icc_chunks.into_iter().flat_map(|c| c.1).collect();
                 return Ok(start);
@@ -198,7 +216,12 @@ pub(super) fn decode(bytes: &[u8], facts: &Facts, decode_as: DecodeAs) -> Result
         Colour::Cmyk => (ColorSpace::CMYK, Layout::Cmyk),
         Colour::Ycck => (ColorSpace::YCCK, Layout::Cmyk),
     };
-    let mut samples = samples(&bytes[..scans_end(bytes)], facts.stored, out)?;
+    let bytes = &bytes[..scans_end(bytes)];
+    let mut samples = if start.is_sequential_subsampled && start.first_scan < start.components.len() {
+        samples_by_component(bytes, facts.stored, colour, out)?
+    } else {
+        samples(bytes, facts.stored, out)?
+    };
     let inverted = start.adobe.is_some();
     match colour {
         Colour::Ycck => samples.as_chunks_mut::<4>().0.iter_mut().for_each(|px| *px = inks_of_ycck(*px, inverted)),
@@ -241,6 +264,31 @@ fn samples(bytes: &[u8], size: Size, out: ColorSpace) -> Result<Vec<u8>> {
         Err(_) if samples.iter().all(|&v| v == MISSING) => Err(error),
         Ok(()) | Err(_) => Ok(samples),
     }
+}
+
+/// The same of a file with one component a scan, where half a file has half the components: no picture.
+fn samples_by_component(bytes: &[u8], size: Size, colour: Colour, out: ColorSpace) -> Result<Vec<u8>> {
+    let broken = |e| Error::broken(NAME, e);
+    let len = size.samples() * out.num_components();
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    decoder.set_max_decoding_buffer_size(len);
+    // As they are stored: its "no transform" does not even interleave, its CMYK inverts.
+    let has_inks = matches!(colour, Colour::Cmyk | Colour::Ycck);
+    decoder.set_color_transform(match has_inks {
+        true => jpeg_decoder::ColorTransform::CMYK,
+        false => jpeg_decoder::ColorTransform::RGB,
+    });
+    let mut samples = decoder.decode().map_err(broken)?;
+    if samples.len() != len {
+        return Err(Error::broken(NAME, "two frame headers that disagree"));
+    }
+    if has_inks {
+        samples.iter_mut().for_each(|v| *v = 255 - *v);
+    }
+    if colour == Colour::Ycbcr && out == ColorSpace::RGB {
+        samples.as_chunks_mut::<3>().0.iter_mut().for_each(|px| *px = rgb_of_ycbcr(*px));
+    }
+    Ok(samples)
 }
 
 /// Inks of a YCCK pixel: Y Cb Cr decodes to what is left of white, K stands as it is; Adobe's files hold

@@ -122,15 +122,27 @@ pub fn encode(image: &Image, spec: &EncodeSpec) -> Result<Vec<u8>> {
 /// Name and version of every codec and of the colour library, for `doctor`: what the lock file pins.
 pub fn versions() -> Vec<(&'static str, String)> {
     const LOCK: &str = include_str!("../../Cargo.lock");
-    ["zune-jpeg", "jpeg-encoder", "png", "image", "image-webp", "gif", "tiff", "webp", "libwebp-sys", "moxcms"]
-        .into_iter()
-        .map(|name| {
-            // The last of several versions is the one that we name in our own dependencies (they are sorted upwards).
-            let entry = LOCK.split("[[package]]").filter(|p| p.contains(&format!("name = \"{name}\"\n"))).last();
-            let version = entry.and_then(|p| p.split("version = \"").nth(1)).and_then(|v| v.split('"').next());
-            (name, version.unwrap_or("unknown").to_owned())
-        })
-        .collect()
+    [
+        "zune-jpeg",
+        "jpeg-decoder",
+        "jpeg-encoder",
+        "png",
+        "image",
+        "image-webp",
+        "gif",
+        "tiff",
+        "webp",
+        "libwebp-sys",
+        "moxcms",
+    ]
+    .into_iter()
+    .map(|name| {
+        // The last of several versions is the one that we name in our own dependencies (they are sorted upwards).
+        let entry = LOCK.split("[[package]]").filter(|p| p.contains(&format!("name = \"{name}\"\n"))).last();
+        let version = entry.and_then(|p| p.split("version = \"").nth(1)).and_then(|v| v.split('"').next());
+        (name, version.unwrap_or("unknown").to_owned())
+    })
+    .collect()
 }
 
 /// Format by its first bytes, never by a name.

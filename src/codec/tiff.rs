@@ -104,8 +104,8 @@ fn open<R: Read + Seek>(source: R, pixels_max: u64) -> Result<(Decoder<AsGrey<R>
     bounds.ifd_value_size = limits::METADATA_BYTES_MAX;
     // One strip may be the whole picture, at most five samples of eight bytes a pixel; its compressed bytes are in
     // memory already.
-    bounds.decoding_buffer_size = size.samples() * 40;
-    bounds.intermediate_buffer_size = size.samples() * 40 + limits::METADATA_BYTES_MAX;
+    bounds.decoding_buffer_size = size.samples() * 40 + limits::METADATA_BYTES_MAX;
+    bounds.intermediate_buffer_size = bounds.decoding_buffer_size;
     let mut decoder = decoder.with_limits(bounds);
     let refuse = |what: String| Err(Error::broken(NAME, format!("{what}: not supported")));
     let (mut colour, bits, samples) = match decoder.colortype().map_err(broken)? {

@@ -165,7 +165,7 @@ const PROBE: Size = Size::new(1536, 1024);
 /// Source or view of the smaller ones.
 const SMALL: Size = Size::new(8, 8);
 /// Runs of each probe; the fastest counts, since everything else in the machine only ever adds.
-const RUNS: usize = 3;
+const RUNS: usize = 5;
 
 impl EngineCosts {
     /// Costs of one engine, each isolated by a job that differs from another in one thing.

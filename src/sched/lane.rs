@@ -10,6 +10,7 @@ use super::budget::Permit;
 use super::job::{Answer, Gate, Pending, Queued, Step, caught, caught_callback};
 use super::{Rendered, Shared, Work, climb, job_bytes_max};
 use crate::codec;
+use crate::engine::placement::{self, JobShape, QueueWaits, Side};
 use crate::engine::{self, Completion, Engine, Job};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -178,8 +179,8 @@ fn dispatch(shared: &Arc<Shared>, lane: &Lane, sources: &Sources, pending: Vec<P
             plans: group.iter().map(|pending| Arc::clone(&pending.plan)).collect(),
             cancel: first.gate.cancel.clone(),
         };
-        match shared.engines.gpu.as_ref().filter(|gpu| (gpu.takes)(&job)) {
-            Some(gpu) => submit(shared, &gpu.engine, job, source, group),
+        match gpu_takes(shared, &job) {
+            Some((gpu, busy)) => submit(shared, gpu, busy, job, source, group),
             None => {
                 for pending in group {
                     let step = Step { pending, source: Arc::clone(source), passed: None, since: Instant::now() };
@@ -197,11 +198,43 @@ fn dispatch(shared: &Arc<Shared>, lane: &Lane, sources: &Sources, pending: Vec<P
     }
 }
 
+/// Time that the GPU is expected to work on a job; counted until the job is answered.
+struct Busy {
+    shared: Arc<Shared>,
+    ns: u64,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.shared.gpu_busy_ns.fetch_sub(self.ns, Ordering::Relaxed);
+    }
+}
+
+/// The GPU, if there is one and the job ends there first.
+fn gpu_takes<'a>(shared: &'a Arc<Shared>, job: &Job) -> Option<(&'a dyn Engine, Busy)> {
+    let gpu = shared.gpu.get()?;
+    let mut ns = 0;
+    if let Some(costs) = &gpu.costs {
+        let shape = JobShape::new(job.source.size(), job.source.format(), &job.plans);
+        // This lane is free: it is the one that asks.
+        let waits = QueueWaits { gpu_ns: shared.gpu_busy_ns.load(Ordering::Relaxed), cpu_ns: 0 };
+        let placement = placement::place(costs, &shape, waits);
+        tracing::debug!(gpu_ns = placement.gpu_ns, cpu_ns = placement.cpu_ns, side = ?placement.side, "placed");
+        if placement.side == Side::Cpu {
+            return None;
+        }
+        ns = costs.gpu.estimate_ns(&shape);
+    }
+    shared.gpu_busy_ns.fetch_add(ns, Ordering::Relaxed);
+    Some((&*gpu.engine, Busy { shared: Arc::clone(shared), ns }))
+}
+
 /// Gives a job to the GPU; what comes back are steps for the lanes.
-fn submit(shared: &Arc<Shared>, gpu: &Arc<dyn Engine>, job: Job, source: &Arc<Image>, group: Vec<Pending>) {
+fn submit(shared: &Arc<Shared>, gpu: &dyn Engine, busy: Busy, job: Job, source: &Arc<Image>, group: Vec<Pending>) {
     let (source, back) = (Arc::clone(source), Arc::clone(shared));
     let done = move |completion: Completion| {
         let since = Instant::now();
+        drop(busy);
         // An engine that answers too few drops the rest of `group`, and each then answers for itself.
         for (pending, image) in group.into_iter().zip(completion.images) {
             let passed = Some((image, completion.pass_time));
@@ -229,9 +262,11 @@ fn take(shared: &Shared, lane: &Lane, step: Step) {
                 shared.telemetry.device_lost(pending.plan.key(), &error);
                 passes(shared, &mut pending, source)?
             }
+            // It has enough to do; the lanes have not.
+            Some((Err(Error::Busy { .. }), _)) => passes(shared, &mut pending, source)?,
             Some((image, time)) => {
                 pending.timings.pass = time;
-                let name = shared.engines.gpu.as_ref().map_or("gpu", |gpu| gpu.engine.name());
+                let name = shared.gpu.get().map_or("gpu", |gpu| gpu.engine.name());
                 drop(source);
                 (image?, name)
             }
@@ -252,7 +287,7 @@ fn take(shared: &Shared, lane: &Lane, step: Step) {
 /// Runs the passes of one rendition on the CPU.
 fn passes(shared: &Shared, pending: &mut Pending, source: Arc<Image>) -> Result<(Image, &'static str)> {
     pending.gate.check("passes")?;
-    let cpu = &*shared.engines.cpu;
+    let cpu = &*shared.cpu;
     let job = Job { source, plans: vec![Arc::clone(&pending.plan)], cancel: pending.gate.cancel.clone() };
     let Completion { mut images, pass_time } = engine::run(cpu, job);
     pending.timings.pass = pass_time;

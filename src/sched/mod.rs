@@ -13,8 +13,8 @@ mod lane;
 mod needs;
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Instant;
 
@@ -26,7 +26,8 @@ use self::job::{Queued, Step};
 pub use self::ladder::climb;
 use self::lane::Lane;
 pub use self::needs::job_bytes_max;
-use crate::engine::{Cancel, Engine, Job};
+use crate::engine::placement::CostTable;
+use crate::engine::{Cancel, Engine};
 use crate::error::{Error, Result};
 use crate::plan::{Header, Plan, Verdict};
 use crate::telemetry::{Load, Telemetry, Timings};
@@ -54,8 +55,8 @@ pub struct Engines {
 pub struct Gpu {
     /// The engine.
     pub engine: Arc<dyn Engine>,
-    /// Whether a job is better off there.
-    pub takes: Box<dyn Fn(&Job) -> bool + Send + Sync>,
+    /// What it and the CPU engine cost: each job goes where it ends first. `None`: it takes every job.
+    pub costs: Option<CostTable>,
 }
 
 /// One source and the renditions that are wanted of it.
@@ -102,7 +103,11 @@ pub struct Sched {
 /// What lanes, slots and engines' completions have in common.
 struct Shared {
     options: Options,
-    engines: Engines,
+    cpu: Arc<dyn Engine>,
+    /// Joins when it is warm.
+    gpu: OnceLock<Gpu>,
+    /// Estimated time of all that the GPU has taken and not answered, ns.
+    gpu_busy_ns: AtomicU64,
     telemetry: Arc<Telemetry>,
     budget: Arc<Budget>,
     /// Renditions that are begun and go on: bounded by the jobs in hand, each of which has a bounded number of them.
@@ -129,7 +134,11 @@ impl Sched {
         telemetry: Arc<Telemetry>,
         idle: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self> {
+        let Engines { cpu, gpu } = engines;
         let shared = Arc::new(Shared {
+            cpu,
+            gpu: gpu.map_or_else(OnceLock::new, OnceLock::from),
+            gpu_busy_ns: AtomicU64::new(0),
             budget: Budget::new(options.memory_bytes_max),
             steps: unbounded(),
             in_hand: AtomicUsize::new(0),
@@ -138,7 +147,6 @@ impl Sched {
             lanes: (0..options.threads.max(1)).map(|_| Lane::new()).collect(),
             idle: Box::new(idle),
             options,
-            engines,
             telemetry,
         });
         let (jobs, queue) = bounded(options.queue_jobs_max);
@@ -235,9 +243,19 @@ impl Sched {
         }
     }
 
-    /// Who runs the passes.
-    pub fn engines(&self) -> &Engines {
-        &self.shared.engines
+    /// Gives the lanes a GPU beside them, from now on. There is one at most: a second is dropped.
+    pub fn join_gpu(&self, gpu: Gpu) {
+        drop(self.shared.gpu.set(gpu));
+    }
+
+    /// Who runs the passes on the lanes.
+    pub fn cpu(&self) -> &Arc<dyn Engine> {
+        &self.shared.cpu
+    }
+
+    /// The engine beside the lanes, if it is there.
+    pub fn gpu(&self) -> Option<&Gpu> {
+        self.shared.gpu.get()
     }
 
     /// Lane threads.

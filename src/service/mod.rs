@@ -113,7 +113,11 @@ impl Service {
     /// # Errors
     /// `Config`, `Device` (only with `engine = "gpu"`), `Io`: the system refuses a thread.
     pub fn try_new(config: &Config) -> Result<Arc<Self>> {
-        Self::try_with(config, engines::start(config.daemon.engine)?)
+        let service = Self::try_with(config, engines::start(config.daemon.engine)?)?;
+        if config.daemon.engine == EngineChoice::Auto {
+            engines::warm_up(&service.sched);
+        }
+        Ok(service)
     }
 
     /// As [`Self::try_new`], on engines that are there already, whatever the configuration says of them.
@@ -262,6 +266,17 @@ impl Service {
     /// The company's own headers, which go with its errors too; none for a company that nobody knows.
     pub fn company_headers(&self, company: &str) -> Vec<(String, String)> {
         self.catalog().companies.get(company).map(|company| company.headers.clone()).unwrap_or_default()
+    }
+
+    /// What renders just now, for people: the engines by name. A hardware GPU joins when it is warm.
+    pub fn engine_name(&self) -> String {
+        match self.sched.gpu() {
+            Some(gpu) if gpu.costs.is_some() => {
+                format!("{} or {}, by cost", gpu.engine.name(), self.sched.cpu().name())
+            }
+            Some(gpu) => gpu.engine.name().to_owned(),
+            None => self.sched.cpu().name().to_owned(),
+        }
     }
 
     /// Adapters and engines, for `/v1/engines` and `doctor`.

@@ -1,1 +1,170 @@
-//! conformance.
+//! The examples of the protocol's reference that calotype covers so far.
+//!
+//! `data/conformance.tsv` has one line an example; each must assert what the reply shows, not only its size. The computed
+//! sources carry bars at known places ([`bars`]), which are looked for where the example says they fall.
+
+mod bars;
+mod pixels;
+mod rows;
+mod socket;
+mod wire;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rows::{Content, Row};
+use socket::OverSocket;
+use wire::{InProcess, Reply, Server};
+
+/// Examples in the reference.
+const EXAMPLES: usize = 116;
+
+fn table() -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/conformance.tsv");
+    std::fs::read_to_string(path).expect("conformance.tsv")
+}
+
+#[test]
+fn examples_on_the_oracle() {
+    let sources = bars::write_sources();
+    examples(&InProcess::new(sources.path()));
+}
+
+#[test]
+fn examples_over_the_socket() {
+    let sources = bars::write_sources();
+    examples(&OverSocket::start(sources.path()));
+}
+
+fn examples(server: &dyn Server) {
+    let rows = rows::load(&table()).unwrap_or_else(|e| panic!("{e}"));
+    let asked: Vec<&Row> =
+        rows.iter().filter(|row| row.content.revalidates.is_none() || server.revalidates()).collect();
+    let failures = Mutex::new(Vec::new());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(row) = asked.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(what) = check(server, row) {
+                        let line = format!("row {} {}: {what}", row.number, row.request);
+                        failures.lock().expect("no panic while held").push(line);
+                    }
+                }
+            });
+        }
+    });
+    let covered: BTreeSet<&str> = asked.iter().map(|row| row.number.trim_end_matches(char::is_alphabetic)).collect();
+    println!("{} of {EXAMPLES} examples covered, {} requests", covered.len(), asked.len());
+    let failures = failures.into_inner().expect("no panic while held");
+    assert!(failures.is_empty(), "{} of {} failed\n{}", failures.len(), asked.len(), failures.join("\n"));
+}
+
+fn check(server: &dyn Server, row: &Row) -> Result<(), String> {
+    let etag = match &row.content.revalidates {
+        Some(request) => Some(server.get(request, None)?.header("etag").ok_or("no ETag")?.to_owned()),
+        None => None,
+    };
+    let reply = server.get(&row.request, etag.as_deref())?;
+    if reply.status != row.status {
+        return Err(format!("status {} instead of {}: {}", reply.status, row.status, reply.text()));
+    }
+    let mime = reply.header("content-type");
+    if mime != row.mime.as_deref() {
+        return Err(format!("type {mime:?} instead of {:?}", row.mime));
+    }
+    if row.status == 304 && !reply.body.is_empty() {
+        return Err(String::from("a 304 with a body"));
+    }
+    shows(&reply, row)?;
+    let Content { says, same, differs, ignored, .. } = &row.content;
+    for word in says {
+        if !reply.text().contains(word.as_str()) {
+            return Err(format!("\"{}\" does not say \"{word}\"", reply.text()));
+        }
+    }
+    if let Some(other) = same
+        && server.get(other, None)?.body != reply.body
+    {
+        return Err(format!("not the same bytes as {other}"));
+    }
+    if let Some(other) = differs
+        && server.get(other, None)?.body == reply.body
+    {
+        return Err(format!("the same bytes as {other}"));
+    }
+    match (ignored, reply.header("x-image-serving-ignored")) {
+        (Some(want), Some(got)) if want == got => Ok(()),
+        (None, None) => Ok(()),
+        (want, got) => Err(format!("ignored {got:?} instead of {want:?}")),
+    }
+}
+
+/// Size, place of the bars, padding and holes of a picture.
+fn shows(reply: &Reply, row: &Row) -> Result<(), String> {
+    let Some(size) = row.size else { return Ok(()) };
+    let picture = pixels::decode(reply)?;
+    if picture.size() != size {
+        return Err(format!("{} instead of {size}", picture.size()));
+    }
+    if let Some(lossless) = row.content.lossless {
+        let chunks = ["VP8 ", "VP8L"].map(|name| reply.body.windows(4).any(|w| w == name.as_bytes()));
+        if chunks != [!lossless, lossless] {
+            return Err(format!("VP8, VP8L: {chunks:?}"));
+        }
+    }
+    match &row.content.place {
+        Some(place) => bars::check(&picture, row.source(), place, row.mime.as_deref() == Some("image/jpeg")),
+        None => Ok(()),
+    }
+}
+
+#[test]
+fn a_row_without_an_assertion_on_content_does_not_load() {
+    let head = "row\trequest\tstatus\ttype\tsize\tcontent\n";
+    let load = |line: &str| rows::load(&format!("{head}{line}\n"));
+    let good = "1\tCo/A\t200\timage/jpeg\t1280x853\tdst=0,0,1280x853 src=0,0,3000x2000";
+    assert!(load(good).is_ok());
+    for (bad, why) in [
+        ("1\tCo/A\t200\timage/jpeg\t1280x853\t", "content"),
+        ("1\tCo/A\t200\timage/jpeg\t1280x853\tlossy", "content"),
+        ("1\tCo/A\t200\timage/jpeg\t1280x853\tdst=0,0,1280x853", "content"),
+        ("1\tCo/A\t200\timage/jpeg\t1280x853\tsame=Co/A?wid=1", "content"),
+        ("1\tCo/A\t403\ttext/plain\t-\t", "content"),
+        ("1\tCo/A\t403\ttext/plain\t-\tdst=0,0,1x1 src=0,0,1x1", "content"),
+        ("1\tCo/A\t200\timage/jpeg\t-\tdst=0,0,1280x853 src=0,0,3000x2000", "size"),
+        ("1\tCo/A\t200\timage/jpeg\t1280x853\tdst=0,0,1280x853 src=0,0,3000x2000 colour=red", "colour"),
+        ("1\tCo/A\t200\timage/jpeg", "columns"),
+    ] {
+        match load(bad) {
+            Err(e) => assert!(e.contains(why), "{bad}: {e}"),
+            Ok(_) => panic!("loads: {bad}"),
+        }
+    }
+}
+
+/// The comparator must be able to fail: the right picture under wrong assertions.
+#[test]
+fn bars_out_of_place_are_noticed() {
+    let table = table();
+    let rows = rows::load(&table).unwrap_or_else(|e| panic!("{e}"));
+    for number in ["12", "15", "34", "35"] {
+        let row = rows.iter().find(|row| row.number == number).expect("a row of the table");
+        let place = row.content.place.as_ref().expect("a row with bars");
+        let picture = bars::ideal(row.source(), place, row.size.expect("a size"));
+        bars::check(&picture, row.source(), place, false).unwrap_or_else(|e| panic!("row {number}: {e}"));
+        for wrong in place.spoiled() {
+            assert!(
+                bars::check(&picture, row.source(), &wrong, false).is_err(),
+                "row {number}: {wrong:?} goes unnoticed"
+            );
+        }
+        assert!(bars::check(&picture.mirrored(), row.source(), place, false).is_err(), "row {number}: mirrored");
+        assert!(
+            bars::check(&picture.swapped(), row.source(), place, false).is_err(),
+            "row {number}: red and blue swapped"
+        );
+    }
+}

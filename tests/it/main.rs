@@ -15,6 +15,7 @@ mod http;
 mod overload;
 mod placement;
 mod property;
+mod readme;
 mod shaders;
 mod store;
 mod support;

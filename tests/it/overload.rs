@@ -188,7 +188,7 @@ impl Rig {
     fn new(options: Options, cpu: Arc<dyn Engine>, gpu: Option<Arc<dyn Engine>>) -> Self {
         let telemetry = Arc::new(Telemetry::new());
         let (idle, is_idle) = channel();
-        let gpu = gpu.map(|engine| Gpu { engine, takes: Box::new(|_| true) });
+        let gpu = gpu.map(|engine| Gpu { engine, costs: None });
         let sched = Sched::try_new(options, Engines { cpu, gpu }, Arc::clone(&telemetry), move || {
             idle.send(()).unwrap_or(());
         });
@@ -390,11 +390,12 @@ fn what_the_gpu_fails_is_replayed_on_the_cpu() {
     assert_eq!(job.plans.len(), 3, "one upload for all renditions");
     let Completion { mut images, pass_time } = run(&Scalar, job);
     images[1] = Err(lost());
+    images[2] = Err(Error::Busy { lane: "gpu", depth: 1 });
     // On this thread, as if it were the GPU's: it must not have to encode anything.
     done(Completion { images, pass_time });
     let results = outcome(&three).unwrap();
     let engines: Vec<_> = results.iter().map(|result| result.as_ref().unwrap().engine).collect();
-    assert_eq!(engines, ["gpu", "scalar", "gpu"]);
+    assert_eq!(engines, ["gpu", "scalar", "scalar"]);
     let got: Vec<Vec<u8>> = results.into_iter().map(|result| result.unwrap().bytes.to_vec()).collect();
     assert!(got == rig.picture.want(3), "the client noticed");
     assert_eq!(rig.metric("calotype_device_lost"), 1.0);

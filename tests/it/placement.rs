@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use calotype::engine::gpu::{AdapterInfo, AdapterKind, Choice, choose};
 use calotype::engine::placement::{CostTable, EngineCosts, JobShape, Placement, QueueWaits, Side, place};
-use calotype::engine::scalar::Scalar;
 use calotype::kernel::{Axis, Kernel};
 use calotype::pixel::{Chroma, Model, PixelFormat, Size, WorkingSpace};
 use calotype::plan::{Fill, Pass, Plan, Unsharp};
@@ -144,10 +143,10 @@ fn shapes_count_what_the_passes_do() {
     assert_eq!(JobShape::new(source, PixelFormat::RGB, &plans), want);
 }
 
-/// Real engines give finite costs that are not all nothing, and their estimates can be compared.
+/// Real engines give finite costs, and work costs more than none. How much is the machine's business: a busy one may
+/// well hide a single term.
 #[test]
 fn costs_can_be_measured_on_every_engine() {
-    let cpu = EngineCosts::measure(&Scalar).expect("scalar cannot fail");
     let small = shape(Size::new(64, 64), &[Size::new(32, 32)]);
     let large = shape(Size::new(1600, 1200), &[Size::new(800, 600)]);
     for engine in engines_under_test() {
@@ -155,9 +154,8 @@ fn costs_can_be_measured_on_every_engine() {
         println!("{}: {costs:?}", engine.name());
         let members = [costs.fixed_ns, costs.upload_ns, costs.tap_ns, costs.sample_ns, costs.readback_ns];
         assert!(members.iter().all(|ns| ns.is_finite() && *ns >= 0.0), "{costs:?}");
-        assert!(costs.fixed_ns > 0.0 && costs.tap_ns > 0.0, "{}: {costs:?}", engine.name());
-        let table = CostTable { gpu: costs, cpu };
-        assert!(idle(&table, &large).gpu_ns > idle(&table, &small).gpu_ns, "{}: {costs:?}", engine.name());
+        assert!(costs.fixed_ns > 0.0, "{}: {costs:?}", engine.name());
+        assert!(costs.estimate_ns(&large) > costs.estimate_ns(&small), "{}: {costs:?}", engine.name());
     }
 }
 

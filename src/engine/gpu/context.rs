@@ -150,7 +150,7 @@ impl Context {
             faults,
             pipelines,
             tables,
-            pool: Pool::new(options.pool_bytes_max),
+            pool: Pool::new(options.pool_bytes_max, limits.buffer_bytes_max),
             next_slot: 0,
             flights: VecDeque::new(),
             poison,

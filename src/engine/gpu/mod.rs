@@ -82,8 +82,8 @@ pub struct Allocations {
     pub pipelines: isize,
     /// Command encoders, those that wait to be used again included.
     pub command_encoders: isize,
-    /// Blocks of device memory.
-    pub memory_blocks: isize,
+    /// Blocks of device memory that buffers are cut from.
+    pub memory_blocks: usize,
 }
 
 /// What the engine and its thread share.
@@ -173,7 +173,7 @@ impl Gpu {
             bind_groups: hal.bind_groups.read(),
             pipelines: hal.compute_pipelines.read(),
             command_encoders: hal.command_encoders.read(),
-            memory_blocks: hal.memory_allocations.read(),
+            memory_blocks: device.generate_allocator_report().map_or(0, |report| report.blocks.len()),
         }
     }
 

@@ -223,15 +223,16 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct Pool {
     bytes_max: u64,
+    buffer_bytes_max: u64,
     sizes: Sizes,
     shared: Option<Shared>,
     slots: Vec<Slot>,
 }
 
 impl Pool {
-    /// A pool without buffers that will have at most `bytes_max` bytes.
-    pub(super) fn new(bytes_max: u64) -> Self {
-        Self { bytes_max, sizes: Sizes::default(), shared: None, slots: Vec::new() }
+    /// A pool without buffers that will have at most `bytes_max` bytes, none of them larger than what can be bound.
+    pub(super) fn new(bytes_max: u64, buffer_bytes_max: u64) -> Self {
+        Self { bytes_max, buffer_bytes_max, sizes: Sizes::default(), shared: None, slots: Vec::new() }
     }
 
     /// Sizes of the buffers there are.
@@ -256,7 +257,9 @@ impl Pool {
     /// If `need` alone is over the ceiling, or the device has no memory left; there are no buffers then.
     pub(super) fn grow(&mut self, device: &wgpu::Device, need: Sizes) -> Result<(), Fault> {
         let seen = self.sizes.max(need);
-        let candidates = [seen.max(Sizes::LEAST).class(), seen.class(), need.class()];
+        let candidates = [seen.max(Sizes::LEAST), seen, need]
+            // No class may round a buffer past what the adapter can bind; `need` itself was checked against that.
+            .map(|sizes| sizes.class().map(sizes, |class, _| class.min(self.buffer_bytes_max)));
         self.clear();
         let fitting = candidates.into_iter().find_map(|sizes| Some((sizes, self.ring(sizes)?)));
         let Some((sizes, ring)) = fitting else {

@@ -517,6 +517,9 @@ impl Recorder<'_> {
         grid: [u32; 3],
     ) -> Result<()> {
         self.limits.check(dst_bytes)?;
+        if grid.contains(&0) {
+            return Err(misplanned("an empty picture"));
+        }
         match dst {
             Role::Bytes(_) => self.recording.bytes_max = self.recording.bytes_max.max(dst_bytes),
             Role::Wide(_) => self.recording.wide_max = self.recording.wide_max.max(dst_bytes),
