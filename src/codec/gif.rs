@@ -33,6 +33,7 @@ pub(super) fn facts(source: &mut (impl BufRead + Seek), pixels_max: u64) -> Resu
 fn open<R: Read>(source: R) -> Result<Decoder<R>> {
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::RGBA);
+    // Fails only for a ceiling of 0, and at compile time.
     options.set_memory_limit(const { MemoryLimit::Bytes(NonZeroU64::new(limits::METADATA_BYTES_MAX as u64).unwrap()) });
     options.read_info(source).map_err(broken)
 }

@@ -1,23 +1,17 @@
-//! The daemon, served by this process on a Unix socket of its own, asked in plain HTTP/1.1 written by hand.
+//! The real daemon, a process of its own on a Unix socket of its own, asked in plain HTTP/1.1 written by hand.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
-use std::time::Duration;
-
-use calotype::config::{Config, Flags};
-use calotype::daemon;
-use calotype::service::Service;
-use tokio::sync::oneshot;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::wire::{Reply, Server};
 
-/// A running daemon; dropped, it drains and ends.
+/// A running daemon; dropped, it is ended and waited for.
 pub(super) struct OverSocket {
     socket: PathBuf,
-    stop: Option<oneshot::Sender<()>>,
-    served: Option<JoinHandle<()>>,
+    daemon: Child,
 }
 
 impl OverSocket {
@@ -31,32 +25,25 @@ impl OverSocket {
         );
         std::fs::write(&file, text).expect("writable");
         let socket = dir.join("data.sock");
-        let flags = Flags { socket: Some(socket.clone()), ..Flags::default() };
-        let config = Config::load(Some(&file), [], &flags).unwrap_or_else(|e| panic!("{e}"));
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (bound, is_bound) = std::sync::mpsc::channel();
-        let served = std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                let service = Service::try_new(&config).unwrap_or_else(|e| panic!("{e}"));
-                let listeners = daemon::bind(&config.daemon).unwrap_or_else(|e| panic!("{e}"));
-                bound.send(()).expect("somebody waits");
-                let shutdown = async { drop(stopped.await) };
-                daemon::serve(service, &config, listeners, shutdown).await.unwrap_or_else(|e| panic!("{e}"));
-            });
-        });
-        is_bound.recv().expect("a daemon that starts");
-        Self { socket, stop: Some(stop), served: Some(served) }
+        let daemon = Command::new(env!("CARGO_BIN_EXE_calotype"))
+            .args(["daemon", "--config", file.to_str().expect("UTF-8"), "--socket", socket.to_str().expect("UTF-8")])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let running = Self { socket, daemon };
+        let begun = Instant::now();
+        while UnixStream::connect(&running.socket).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "the daemon does not listen");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        running
     }
 }
 
 impl Drop for OverSocket {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(served) = self.served.take() {
-            assert!(served.join().is_ok() || std::thread::panicking(), "the daemon panicked");
-        }
+        drop(self.daemon.kill());
+        drop(self.daemon.wait());
     }
 }
 
