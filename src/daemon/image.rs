@@ -36,7 +36,7 @@ async fn render(daemon: &Daemon, parts: &Parts, request: &ImageRequest) -> Resul
     let deadline = Instant::now() + daemon.deadline;
     let known = Tags::of(&parts.headers);
     if parts.method == Method::HEAD || known.is_some() {
-        let meta = daemon.by(deadline, daemon.service.head(request, deadline)).await?;
+        let meta = daemon.service.head(request, deadline).await?;
         if known.as_ref().is_some_and(|known| known.have(&meta)) {
             return Ok(reply::not_modified(&meta));
         }
@@ -44,21 +44,11 @@ async fn render(daemon: &Daemon, parts: &Parts, request: &ImageRequest) -> Resul
             return Ok(reply::head(&meta));
         }
     }
-    let rendition = daemon.by(deadline, daemon.service.image(request, deadline)).await?;
+    let rendition = daemon.service.image(request, deadline).await?;
     if known.is_some_and(|known| known.have(&rendition.meta)) {
         return Ok(reply::not_modified(&rendition.meta));
     }
     Ok(reply::picture(rendition))
-}
-
-impl Daemon {
-    /// `work`, but not past its deadline: then it is dropped, and with that cancelled.
-    pub(super) async fn by<T>(&self, deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
-        match tokio::time::timeout_at(deadline.into(), work).await {
-            Ok(done) => done,
-            Err(_) => Err(Error::Deadline { before: "the reply" }),
-        }
-    }
 }
 
 /// Path (after the root) and query of a request. Each element is decoded on its own, so that `%2F` stays inside it.

@@ -49,8 +49,8 @@ async fn try_transcode(
     let source = upload::read(daemon, body, limits::SOURCE_BYTES_MAX, Counted::Once, deadline).await?;
     let failed = |error| Box::new(reply::failure(&error, daemon.errors));
     let commands = [commands];
-    let work = daemon.service.transcode(company, source.bytes.clone(), &commands, deadline);
-    let mut renditions = daemon.by(deadline, work).await.map_err(failed)?;
+    let renditions = daemon.service.transcode(company, source.bytes.clone(), &commands, deadline).await;
+    let mut renditions = renditions.map_err(failed)?;
     match renditions.pop() {
         Some(Ok(rendition)) => Ok(reply::picture(rendition)),
         Some(Err(error)) => Err(failed(error)),
@@ -89,14 +89,14 @@ async fn try_fanout(daemon: &Daemon, parts: &Parts, body: Incoming, company: Opt
             let order: Order = from_json("body", &json.bytes).map_err(failed)?;
             let renditions = checked(order.renditions).map_err(failed)?;
             let source = source(&order.source).map_err(failed)?;
-            daemon.by(deadline, service.fanout(&source, company, &renditions, deadline)).await
+            service.fanout(&source, company, &renditions, deadline).await
         }
         MULTIPART => {
             let body_max = limits::SOURCE_BYTES_MAX + limits::FANOUT_JSON_BYTES_MAX as u64 + MULTIPART_FRAMING_BYTES;
             // The parser works in a copy of its own.
             let upload = upload::read(daemon, body, body_max, Counted::Twice, deadline).await?;
             let (source, renditions) = form(parts, &upload).await.map_err(failed)?;
-            daemon.by(deadline, service.transcode(company, source, &renditions, deadline)).await
+            service.transcode(company, source, &renditions, deadline).await
         }
         _ => return Err(wrong_media_type(parts, "Send application/json, or multipart/form-data with the picture.")),
     };

@@ -91,17 +91,24 @@ async fn dispatch(daemon: &Daemon, socket: Socket, parts: &Parts, body: Incoming
         return wrong_method(parts, route);
     }
     // Probes are answered whether or not there is room for work.
-    match (route, daemon.open_requests.try_acquire()) {
-        (Route::Live, _) => text("alive\n"),
-        (Route::Ready, _) => ready(daemon),
-        (Route::Metrics, _) => metrics(daemon),
-        (Route::Engines, _) => engines(daemon),
-        (Route::Image, Ok(_room)) => image::answer(daemon, parts).await,
-        (Route::Transcode, Ok(_room)) => renditions::transcode(daemon, parts, body).await,
-        (Route::Fanout, Ok(_room)) => renditions::fanout(daemon, parts, body).await,
-        (Route::Image | Route::Transcode | Route::Fanout, Err(_)) => {
-            reply::failure(&Error::Busy { lane: "request", depth: limits::OPEN_REQUESTS_MAX }, daemon.errors)
-        }
+    let _room = match route {
+        Route::Live | Route::Ready | Route::Metrics | Route::Engines => None,
+        Route::Image | Route::Transcode | Route::Fanout => match daemon.open_requests.try_acquire() {
+            Ok(room) => Some(room),
+            Err(_) => {
+                let busy = Error::Busy { lane: "request", depth: limits::OPEN_REQUESTS_MAX };
+                return reply::failure(&busy, daemon.errors);
+            }
+        },
+    };
+    match route {
+        Route::Live => text("alive\n"),
+        Route::Ready => ready(daemon),
+        Route::Metrics => metrics(daemon),
+        Route::Engines => engines(daemon),
+        Route::Image => image::answer(daemon, parts).await,
+        Route::Transcode => renditions::transcode(daemon, parts, body).await,
+        Route::Fanout => renditions::fanout(daemon, parts, body).await,
     }
 }
 

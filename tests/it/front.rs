@@ -495,10 +495,17 @@ fn http2_with_prior_knowledge_runs_requests_side_by_side() {
         }
         replies
     });
+    // The pool may open a connection more than it comes to need, so each is listened to on its own.
+    let (send, asked) = channel();
+    std::thread::spawn(move || {
+        for mut stream in started {
+            let send = send.clone();
+            std::thread::spawn(move || read_head(&mut stream).map(|head| send.send((stream, head))));
+        }
+    });
     // All twenty are upstream before the first is answered.
-    let mut upstream: Vec<UnixStream> = (0..20).map(|_| started.recv_timeout(PATIENCE).unwrap()).collect();
-    for stream in upstream.iter_mut().rev() {
-        let head = read_head(stream).unwrap();
+    let mut upstream: Vec<_> = (0..20).map(|_| asked.recv_timeout(PATIENCE).unwrap()).collect();
+    for (stream, head) in upstream.iter_mut().rev() {
         let n = head.lines().next().unwrap().strip_suffix(" HTTP/1.1").unwrap().rsplit('=').next().unwrap();
         write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{n}", n.len()).unwrap();
     }
