@@ -1,3 +1,107 @@
-//! To come.
+//! Codecs alone: who really owns the time, and how many bytes come out.
+//!
+//! Sources are computed photographs, or with `CORPUS` the first of its `photos/` as well. Before anything is timed, what
+//! is decoded or encoded is read back and compared.
 
-fn main() {}
+use std::io::Cursor;
+use std::path::PathBuf;
+
+use calotype::codec::{self, Allow};
+use calotype::limits;
+use calotype::pixel::{Chroma, Image, PixelFormat, Size, testcard};
+use calotype::plan::{DecodeAs, EncodeSpec, Header, JpegQuality, SourceFormat, WebpQuality};
+use criterion::{Criterion, Throughput};
+
+const SOURCE: Size = Size::new(2048, 1358);
+const VIEW: Size = Size::new(754, 500);
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    decoding(&mut criterion);
+    encoding(&mut criterion);
+    criterion.final_summary();
+}
+
+fn jpeg(quality: u8, chroma: Chroma, progressive: bool) -> EncodeSpec {
+    EncodeSpec::Jpeg { quality: JpegQuality(quality), chroma, progressive }
+}
+
+fn decoding(criterion: &mut Criterion) {
+    let photo = testcard::photo(SOURCE, 7);
+    let mut files: Vec<(String, Vec<u8>)> = [
+        ("jpeg/computed", jpeg(92, Chroma::Half, false)),
+        ("pjpeg/computed", jpeg(92, Chroma::Half, true)),
+        ("png/computed", EncodeSpec::Png),
+        ("webp/computed", EncodeSpec::Webp { quality: WebpQuality(9000) }),
+    ]
+    .into_iter()
+    .map(|(name, spec)| (String::from(name), codec::encode(&photo, &spec).expect("a picture of ours")))
+    .collect();
+    files.extend(corpus_photo());
+    let mut group = criterion.benchmark_group("decode");
+    group.sample_size(20);
+    for (name, bytes) in &files {
+        let header = probe(bytes);
+        group.throughput(Throughput::Elements(header.size.pixels()));
+        for (planes, decode_as) in [("native", DecodeAs::Native), ("rgb", DecodeAs::Rgb)] {
+            let decoded = codec::decode(bytes, &header, decode_as).expect("a sound picture");
+            assert_eq!(decoded.size(), header.size);
+            if name.ends_with("computed") && decode_as == DecodeAs::Rgb {
+                assert!(psnr(&photo, &decoded) > 32.0, "{name}: {} dB", psnr(&photo, &decoded));
+            }
+            println!("{name}: {} bytes, {}", bytes.len(), header.size);
+            group.bench_function(format!("{name}/{planes}"), |b| {
+                b.iter(|| codec::decode(bytes, &header, decode_as).expect("a sound picture"));
+            });
+        }
+    }
+    group.finish();
+}
+
+fn encoding(criterion: &mut Criterion) {
+    let photo = testcard::photo(VIEW, 7);
+    let mut group = criterion.benchmark_group("encode");
+    group.sample_size(20).throughput(Throughput::Elements(VIEW.pixels()));
+    for (name, spec) in [
+        ("jpeg/q80/420", jpeg(80, Chroma::Half, false)),
+        ("jpeg/q80/444", jpeg(80, Chroma::Full, false)),
+        ("pjpeg/q80/420", jpeg(80, Chroma::Half, true)),
+        ("webp/q80", EncodeSpec::Webp { quality: WebpQuality(8000) }),
+        ("webp/lossless", EncodeSpec::WebpLossless),
+        ("png", EncodeSpec::Png),
+    ] {
+        let bytes = codec::encode(&photo, &spec).expect("a picture of ours");
+        let again = codec::decode(&bytes, &probe(&bytes), DecodeAs::Rgb).expect("bytes of ours");
+        let least = if matches!(spec, EncodeSpec::Png | EncodeSpec::WebpLossless) { f64::INFINITY } else { 28.0 };
+        assert!(psnr(&photo, &again) >= least, "{name}: {} dB", psnr(&photo, &again));
+        println!("encode/{name}: {} bytes, {:.1} dB", bytes.len(), psnr(&photo, &again));
+        group.bench_function(name, |b| b.iter(|| codec::encode(&photo, &spec).expect("a picture of ours")));
+    }
+    group.finish();
+}
+
+fn probe(bytes: &[u8]) -> Header {
+    let allow = Allow { formats: SourceFormat::ALL.to_vec(), pixels_max: limits::SOURCE_PIXELS_MAX };
+    codec::probe(&mut Cursor::new(bytes), &allow).expect("a picture of ours")
+}
+
+/// The first photograph of the corpus, if there is one.
+fn corpus_photo() -> Option<(String, Vec<u8>)> {
+    let Some(corpus) = std::env::var_os("CORPUS") else {
+        println!("CORPUS is not set: computed pictures alone");
+        return None;
+    };
+    let folder = PathBuf::from(corpus).join("photos");
+    let mut paths: Vec<PathBuf> = folder.read_dir().ok()?.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let path = paths.first()?;
+    Some((format!("jpeg/{}", path.file_name()?.to_string_lossy()), std::fs::read(path).ok()?))
+}
+
+/// Peak signal-to-noise ratio of all planes together, dB; infinite for equal pictures.
+fn psnr(want: &Image, got: &Image) -> f64 {
+    assert_eq!((want.size(), got.format()), (got.size(), PixelFormat::RGB));
+    let pairs = || want.planes().iter().zip(got.planes()).flat_map(|(w, g)| w.data().iter().zip(g.data()));
+    let squares: f64 = pairs().map(|(w, g)| f64::from(w.abs_diff(*g)).powi(2)).sum();
+    10.0 * (255.0_f64.powi(2) * pairs().count() as f64 / squares).log10()
+}
