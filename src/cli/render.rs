@@ -226,6 +226,8 @@ fn write(target: &Target, source: &Path, rendition: &Rendition) -> Result<String
 
 fn report(source: &Path, to: &str, rendition: &Rendition) -> serde_json::Value {
     let meta = &rendition.meta;
+    // Microseconds are as fine as it gets.
+    let ms = |time| (ms(time) * 1e3).round() / 1e3;
     serde_json::json!({
         "source": source.display().to_string(),
         "out": to,

@@ -115,6 +115,11 @@ pub(super) struct Opened {
 /// `Error::Device` if there is no such adapter or it gives no device.
 pub(super) fn open(choice: Choice) -> Result<Opened> {
     const DOING: &str = "opening an adapter";
+    // Without a device node there is no hardware adapter, and the Vulkan loader, which software drivers make slow and
+    // talkative, is not worth waking.
+    if choice == Choice::Hardware && !has_device_node() {
+        return Err(Fault::NoAdapter { found: 0 }.during(DOING));
+    }
     let mut found = found();
     let infos: Vec<AdapterInfo> = found.iter().map(|(info, _)| info.clone()).collect();
     let Some(i) = choose(choice, &infos) else {
@@ -146,6 +151,12 @@ pub(super) fn open(choice: Choice) -> Result<Opened> {
     let limits = Limits { buffer_bytes_max, buffer_limit, groups_max: granted.max_compute_workgroups_per_dimension };
     let uniform_stride = granted.min_uniform_buffer_offset_alignment.max(128);
     Ok(Opened { info, device, queue, limits, uniform_stride })
+}
+
+/// Whether the kernel offers any GPU: DRM render nodes, NVIDIA's own, or WSL's. Elsewhere than on Linux: perhaps.
+fn has_device_node() -> bool {
+    const NODES: [&str; 4] = ["/dev/dri", "/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"];
+    !cfg!(target_os = "linux") || NODES.iter().any(|node| std::path::Path::new(node).exists())
 }
 
 fn found() -> Vec<(AdapterInfo, wgpu::Adapter)> {
