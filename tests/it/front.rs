@@ -557,3 +557,39 @@ fn unusable_certificates_are_named() {
         assert!(error.to_string().contains(names), "{error}");
     }
 }
+
+#[test]
+fn the_real_daemon_may_be_killed_and_restarted() {
+    let mut daemon = crate::daemon::Process::start("");
+    let front = Front::start(&daemon.data, |front| front.retry_ms = 20_000);
+    let picture = "/is/image/Co/A?wid=30";
+    let direct = crate::http::get(&daemon.data, picture);
+    let (send, seen) = channel();
+    let addr = front.addr;
+    let traffic = std::thread::spawn(move || {
+        // Until the test has seen enough.
+        for n in 0.. {
+            let reply = Client::tcp(addr).ask("GET", picture, &["Connection: close"]);
+            if send.send((n, reply)).is_err() {
+                return;
+            }
+        }
+    });
+    for _ in 0..3 {
+        for _ in 0..5 {
+            let (n, reply): (u32, crate::http::Reply) = seen.recv_timeout(PATIENCE).unwrap();
+            assert_eq!((reply.status, &reply.body), (200, &direct.body), "request {n}: {reply}");
+        }
+        daemon.kill();
+        daemon.run();
+    }
+    drop(seen);
+    traffic.join().unwrap();
+    let reply = front.client().ask("HEAD", picture, &[]);
+    assert_eq!((reply.status, reply.header("etag")), (200, direct.header("etag")), "{reply}");
+    let known = format!("If-None-Match: {}", direct.header("etag"));
+    assert_eq!(front.client().ask("GET", picture, &[&known]).status, 304);
+    assert_eq!(front.client().ask("GET", "/is/image/Co/..%2Fsecret", &[]).status, 403);
+    assert_eq!(front.client().ask("GET", "/readyz", &[]).text(), "ready\n");
+    assert_eq!(front.client().ask("GET", "/metrics", &[]).status, 404);
+}
