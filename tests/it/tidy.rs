@@ -168,7 +168,7 @@ fn imported_rooms(code: &str) -> BTreeSet<String> {
                     ':' if depth == 1 => path_started = true,
                     _ => {}
                 }
-                if !word.is_empty() && !(is_ident(c) && !path_started) {
+                if !word.is_empty() && (path_started || !is_ident(c)) {
                     rooms.insert(std::mem::take(&mut word));
                 }
                 if depth == 0 {
