@@ -527,7 +527,8 @@ fn auto_takes_hardware_or_nothing() {
     match (Gpu::try_new(Choice::Hardware), hardware) {
         (Ok(gpu), Some(_)) => assert!(gpu.adapter().kind.is_hardware(), "{}", gpu.adapter()),
         (Err(error), None) => {
-            assert_eq!(fault(&error), &Fault::NoAdapter { found: found.len() });
+            // Without a device node nobody has looked, and none are counted.
+            assert!(matches!(fault(&error), Fault::NoAdapter { found: n } if *n == 0 || *n == found.len()), "{error}");
             assert!(found.iter().all(|adapter| matches!(adapter.kind, AdapterKind::Cpu | AdapterKind::Other)));
         }
         (Ok(gpu), None) => panic!("{} is no hardware", gpu.adapter()),
