@@ -9,8 +9,9 @@ use calotype::engine::scalar::Scalar;
 use calotype::engine::simd::{Level, Simd};
 use calotype::kernel::{Axis, Edge, Kernel};
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Ratio, Size, WorkingSpace};
-use calotype::plan::{Fill, Pass, Plan, Resample, Unsharp};
+use calotype::plan::{DecodeAs, Fill, Pass, Plan, Resample, Unsharp};
 
+use crate::codecs::{corpus, decode_as};
 use crate::support::{
     Content, SplitMix64, Tolerance, Worst, assert_close, check, difference, engines_under_test, picture, plan, render,
     resample, resample_half,
@@ -400,6 +401,29 @@ fn whole_renditions() {
                     let name = format!("{}: {source} to {dst} {format:?} {passes:?}", engine.name());
                     assert_rendition(&name, &**engine, &image, dst, &passes);
                 }
+            }
+        }
+    }
+}
+
+/// What no noise has: flat skies, skin, grain, soft alpha, in the planes that the decoders hand out.
+#[test]
+fn real_pictures() {
+    let Some(corpus) = corpus() else { return };
+    for (file, height) in [
+        ("photos/0c49a5cc.jpg", 250),
+        ("photos/14ab4af2.jpg", 101),
+        ("jpeg-variants/down_sampled_grayscale_prog.jpg", 333),
+        ("png/28d24b9c-alpha.png", 160),
+    ] {
+        let bytes = std::fs::read(corpus.join(file)).expect("a picture of the corpus");
+        let source = Arc::new(decode_as(&bytes, DecodeAs::Native));
+        let (size, format) = (source.size(), source.format());
+        let dst = Size::new((size.w * height).div_ceil(size.h), height);
+        for passes in renditions(size, format, dst) {
+            for engine in others() {
+                let name = format!("{}: {file} {size} to {dst} {format:?} {passes:?}", engine.name());
+                assert_rendition(&name, &**engine, &source, dst, &passes);
             }
         }
     }
