@@ -1,3 +1,223 @@
-//! To come.
+//! What the daemon adds to a render, how it behaves under load, and how soon it serves.
+//!
+//! In one run, alternating, so that whatever else the machine does falls on both sides: the same rendition by
+//! `Service::image` in this process and by a request on the socket of `daemon::serve` over the same service. Then closed
+//! loops of 1, 8 and 64 connections, and the time from the start of `calotype up` to its first reply. Every answer is
+//! checked before it is timed.
 
-fn main() {}
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use calotype::catalog::{Company, SourceRoot};
+use calotype::codec;
+use calotype::config::{Config, EngineChoice};
+use calotype::daemon;
+use calotype::pixel::{Chroma, Size, testcard};
+use calotype::plan::{EncodeSpec, JpegQuality};
+use calotype::service::{ImageRequest, Service};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+/// About 50 kB as JPEG, of a source that is hardly larger: the less the render takes, the better the rest is seen.
+const QUERY: &str = "wid=800&qlt=85";
+const SOURCE: Size = Size::new(880, 587);
+const PAIRS: usize = 400;
+const LOOP: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn main() {
+    // `cargo test --benches` only wants to know that it runs.
+    if std::env::args().any(|arg| arg == "--test") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut config = Config::demo();
+    let jpeg = EncodeSpec::Jpeg { quality: JpegQuality(92), chroma: Chroma::Half, progressive: false };
+    let photo = codec::encode(&testcard::photo(SOURCE, 7), &jpeg).expect("a picture of ours");
+    std::fs::write(dir.path().join("photo.jpg"), photo).expect("a temporary file");
+    let company = Company::new("bench", SourceRoot::Dir(dir.path().to_owned()));
+    config.catalog.companies.insert(company.root_id.clone(), company);
+    config.daemon.engine = EngineChoice::Simd;
+    config.daemon.socket = Some(dir.path().join("bench.sock"));
+    let runtime = Runtime::new().expect("a runtime");
+    let service = Service::try_new(&config).expect("a service");
+    let listeners = runtime.block_on(async { daemon::bind(&config.daemon) }).expect("two sockets");
+    let socket = daemon::data_socket(&config.daemon);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = {
+        let service = Arc::clone(&service);
+        runtime.spawn(async move { daemon::serve(service, &config, listeners, async { drop(stopped.await) }).await })
+    };
+
+    overhead(&runtime, &service, &socket);
+    println!();
+    println!("{:>11} {:>9} {:>9} {:>9} {:>7} {:>9}", "connections", "req/s", "p50 ms", "p99 ms", "shed %", "replies");
+    for connections in [1, 8, 64] {
+        load(&socket, connections);
+    }
+    drop(stop);
+    runtime.block_on(serving).expect("no panic").expect("a clean end");
+    println!();
+    first_request(dir.path());
+}
+
+/// The same rendition in process and over the socket, in turns.
+fn overhead(runtime: &Runtime, service: &Service, socket: &Path) {
+    let request =
+        ImageRequest { company: String::from("bench"), asset: vec![String::from("photo")], query: String::from(QUERY) };
+    let in_process =
+        || runtime.block_on(service.image(&request, Instant::now() + DEADLINE)).expect("a rendition").bytes;
+    let mut client = Client::connect(socket);
+    let target = format!("/is/image/bench/photo?{QUERY}");
+    let expected = in_process();
+    let (status, body) = client.get(&target);
+    assert!(status == 200 && body == expected, "both ways give the same bytes");
+    let mut inside = Vec::new();
+    let mut outside = Vec::new();
+    for _ in 0..PAIRS {
+        let start = Instant::now();
+        let bytes = in_process();
+        inside.push(start.elapsed());
+        let start = Instant::now();
+        let (_, body) = client.get(&target);
+        outside.push(start.elapsed());
+        assert_eq!(bytes, body);
+    }
+    let (inside, outside) = (percentile(&mut inside, 50), percentile(&mut outside, 50));
+    println!("daemon overhead, {QUERY}, {} bytes, {PAIRS} pairs in turns, medians:", expected.len());
+    println!("  in process {inside:.3} ms, over the socket {outside:.3} ms, difference {:.3} ms", outside - inside);
+    // And the way alone: a reply that needs no render.
+    let mut way: Vec<_> = (0..PAIRS * 5)
+        .map(|_| {
+            let start = Instant::now();
+            assert_eq!(client.get("/livez").0, 200);
+            start.elapsed()
+        })
+        .collect();
+    println!("  a reply without work (/livez) {:.3} ms", percentile(&mut way, 50));
+}
+
+/// A closed loop: every connection asks again as soon as it has its reply.
+fn load(socket: &Path, connections: usize) {
+    let shed = AtomicU64::new(0);
+    let start = Instant::now();
+    let mut times: Vec<Duration> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..connections)
+            .map(|c| {
+                let shed = &shed;
+                scope.spawn(move || {
+                    let mut client = Client::connect(socket);
+                    let mut times = Vec::new();
+                    for n in 0.. {
+                        if start.elapsed() > LOOP {
+                            break;
+                        }
+                        // Different sizes, so that nothing can be shared.
+                        let begin = Instant::now();
+                        let (status, body) =
+                            client.get(&format!("/is/image/bench/photo?wid={}&qlt=85", 700 + (c * 7 + n) % 150));
+                        match status {
+                            200 => {
+                                assert!(body.starts_with(b"\xff\xd8"));
+                                times.push(begin.elapsed());
+                            }
+                            503 => _ = shed.fetch_add(1, Ordering::Relaxed),
+                            other => panic!("status {other}"),
+                        }
+                    }
+                    times
+                })
+            })
+            .collect();
+        clients.into_iter().flat_map(|client| client.join().expect("no panic")).collect()
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    let (served, shed) = (times.len() as f64, shed.load(Ordering::Relaxed) as f64);
+    println!(
+        "{connections:>11} {:>9.1} {:>9.2} {:>9.2} {:>7.2} {:>9}",
+        served / seconds,
+        percentile(&mut times, 50),
+        percentile(&mut times, 99),
+        100.0 * shed / (served + shed),
+        served
+    );
+}
+
+/// From the start of the process to the last byte of its first picture.
+fn first_request(dir: &Path) {
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let start = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_calotype"))
+            .args(["up", "--engine", "auto", "--listen", "127.0.0.1:0", "--socket"])
+            .arg(dir.join("up.sock"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary");
+        let mut said = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let address = said
+            .find_map(|line| Some(line.ok()?.split_once("http://")?.1.split('/').next()?.to_owned()))
+            .expect("a line that says where it serves");
+        let mut client = Client::over(TcpStream::connect(&address).expect("a front that listens"));
+        let (status, body) = client.get("/is/image/demo/Valley?wid=400");
+        times.push(start.elapsed());
+        assert!(status == 200 && body.starts_with(b"\xff\xd8"));
+        child.kill().expect("still there");
+        child.wait().expect("gone");
+    }
+    println!("process start to first picture, cold, 5 runs: {:?}", times);
+}
+
+/// A percentile in ms.
+fn percentile(times: &mut [Duration], percent: usize) -> f64 {
+    times.sort();
+    times.get(times.len().saturating_sub(1) * percent / 100).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+}
+
+/// One HTTP/1.1 connection.
+struct Client<S> {
+    stream: BufReader<S>,
+}
+
+impl Client<UnixStream> {
+    fn connect(socket: &Path) -> Self {
+        Self::over(UnixStream::connect(socket).expect("a daemon that listens"))
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    fn over(stream: S) -> Self {
+        Self { stream: BufReader::with_capacity(256 << 10, stream) }
+    }
+
+    fn get(&mut self, target: &str) -> (u16, Vec<u8>) {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: bench\r\n\r\n");
+        self.stream.get_mut().write_all(request.as_bytes()).expect("the request is sent");
+        let (mut status, mut length) = (0, 0);
+        loop {
+            let mut line = String::new();
+            self.stream.read_line(&mut line).expect("a head");
+            match line.trim_end() {
+                "" => break,
+                first if first.starts_with("HTTP/1.1 ") => status = first[9..12].parse().expect("a status"),
+                header => {
+                    if let Some((_, value)) =
+                        header.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+                    {
+                        length = value.parse().expect("a length");
+                    }
+                }
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).expect("a body");
+        (status, body)
+    }
+}
