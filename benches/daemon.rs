@@ -18,6 +18,7 @@ use calotype::catalog::{Company, SourceRoot};
 use calotype::codec;
 use calotype::config::{Config, EngineChoice};
 use calotype::daemon;
+use calotype::decide::Hints;
 use calotype::pixel::{Chroma, Size, testcard};
 use calotype::plan::{EncodeSpec, JpegQuality};
 use calotype::service::{ImageRequest, Service};
@@ -69,8 +70,12 @@ fn main() {
 
 /// The same rendition in process and over the socket, in turns.
 fn overhead(runtime: &Runtime, service: &Service, socket: &Path) {
-    let request =
-        ImageRequest { company: String::from("bench"), asset: vec![String::from("photo")], query: String::from(QUERY) };
+    let request = ImageRequest {
+        company: String::from("bench"),
+        asset: vec![String::from("photo")],
+        query: String::from(QUERY),
+        hints: Hints::default(),
+    };
     let in_process =
         || runtime.block_on(service.image(&request, Instant::now() + DEADLINE)).expect("a rendition").bytes;
     let mut client = Client::connect(socket);

@@ -29,7 +29,8 @@ fn main() {
     let company = Company::new("bench", SourceRoot::Demo);
     for query in QUERIES {
         let commands = request::parse(query, &company).expect("a query of ours");
-        let decision = decide::decide(&commands, &header, &company).expect("a query of ours");
+        let decision =
+            decide::decide(&commands, &header, &company, &decide::Hints::default()).expect("a query of ours");
         let plan = Arc::new(request::plan(&commands, &header, &company, &decision).expect("a query of ours"));
         check(&Simd::new(), &bytes, &header, &plan);
         let mut group = criterion.benchmark_group(format!("renditions/{query}"));

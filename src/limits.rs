@@ -30,6 +30,8 @@ pub const MODIFIERS_MAX: usize = 512;
 pub const PRESET_DEPTH_MAX: usize = 16;
 /// Bytes of a query after presets are expanded.
 pub const QUERY_EXPANDED_BYTES_MAX: usize = 64 << 10;
+/// Largest pixel ratio that is believed of a client.
+pub const HINT_DPR_MAX: u32 = 100;
 /// Unknown commands named in a reply …
 pub const IGNORED_NAMES_MAX: usize = 16;
 /// … each cut to this many characters.

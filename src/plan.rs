@@ -233,6 +233,14 @@ impl EncodeSpec {
         }
     }
 
+    /// Whether Y Cb Cr planes are encoded as they are; else R G B must be made of them.
+    pub fn takes_ycbcr(&self) -> bool {
+        match self {
+            Self::Jpeg { .. } => true,
+            Self::Png | Self::Webp { .. } | Self::WebpLossless => false,
+        }
+    }
+
     /// Largest side the format can hold, px.
     pub fn side_max(&self) -> u32 {
         match self {
@@ -269,13 +277,39 @@ pub struct Verdict {
     pub served: EncodeSpec,
 }
 
+impl Verdict {
+    /// One word for the format that came of several candidates: its name, or `larger` if none was smaller than what was
+    /// asked for.
+    pub fn reason(&self) -> &'static str {
+        match self.tried.first() {
+            Some((requested, _)) if *requested == self.served => "larger",
+            _ => self.served.name(),
+        }
+    }
+
+    /// Bytes that the candidate tried last is smaller than the format asked for, negative if it is larger; `None` if
+    /// none was tried (protocol.md 4.2, Q7).
+    pub fn saved(&self) -> Option<i64> {
+        let [(_, requested), .., (_, last)] = self.tried.as_slice() else { return None };
+        Some(i64::try_from(*requested).ok()? - i64::try_from(*last).ok()?)
+    }
+}
+
 /// Smart Imaging's choices for one request, each with its reason. Intent, where [`Verdict`] is outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// Factor by which the view is enlarged for the screen's pixel ratio; 1 is none.
     pub dpr: Ratio,
     /// Why.
     pub dpr_reason: DprReason,
+    /// Width that DefaultPix is narrowed to, px, because the client says how wide it shows the picture.
+    pub width_max: Option<u32>,
+    /// How good the client's network is; `None` where quality does not follow the network.
+    pub network: Option<Network>,
+    /// Formats and qualities.
+    pub encode: EncodeLadder,
+    /// Why there are candidates, or none.
+    pub format_reason: FormatReason,
 }
 
 /// Why a [`Decision`] has its `dpr` (protocol.md 4.3).
@@ -285,7 +319,15 @@ pub enum DprReason {
     Off,
     /// The URL's own value, exactly (D2).
     Url,
-    /// The URL's value, lowered so that nothing is enlarged past the source (4.3, completion c).
+    /// What the client says of its screen, rounded up to a step (D3).
+    Hint,
+    /// It is wanted, and the client says nothing of its screen.
+    NoHint,
+    /// The client's own display width has the ratio in it already (4.5).
+    Width,
+    /// A poor network takes it away, a fair one lowers it to 2 (D4).
+    Network,
+    /// Lowered so that nothing is enlarged past the source (4.3, completion c).
     NoEnlargement,
 }
 
@@ -295,7 +337,61 @@ impl DprReason {
         match self {
             Self::Off => "off",
             Self::Url => "url",
+            Self::Hint => "hint",
+            Self::NoHint => "no-hint",
+            Self::Width => "width",
+            Self::Network => "network",
             Self::NoEnlargement => "no-enlargement",
+        }
+    }
+}
+
+/// How good a client's network is (protocol.md 4.4), worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Network {
+    /// Save-Data, 2G, or worse than 0.3 Mbit/s or 1 s.
+    Poor,
+    /// 3G, or worse than 1.5 Mbit/s or 0.4 s.
+    Fair,
+    /// 4G below 5 Mbit/s.
+    Good,
+    /// Better, or nothing is known.
+    Excellent,
+}
+
+impl Network {
+    /// One word for logs and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Poor => "poor",
+            Self::Fair => "fair",
+            Self::Good => "good",
+            Self::Excellent => "excellent",
+        }
+    }
+}
+
+/// Why a [`Decision`] has candidates for another format, or none (protocol.md 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormatReason {
+    /// Neither the URL nor the company asks for it (F2).
+    Off,
+    /// Only JPEG and PNG are replaced (F3).
+    Ineligible,
+    /// The client names no format that could replace it (F8).
+    Unsupported,
+    /// There are candidates (F4 to F7).
+    Candidates,
+}
+
+impl FormatReason {
+    /// One word for logs and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Ineligible => "ineligible",
+            Self::Unsupported => "unsupported",
+            Self::Candidates => "candidates",
         }
     }
 }

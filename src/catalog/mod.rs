@@ -16,6 +16,44 @@ pub enum SourceRoot {
     Demo,
 }
 
+/// What tells how good a client's network is: a request header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkSignal {
+    /// The user wants to save bytes.
+    SaveData,
+    /// Effective connection type.
+    Ect,
+    /// Bandwidth; differs almost from request to request.
+    Downlink,
+    /// Round-trip time; likewise.
+    Rtt,
+}
+
+impl NetworkSignal {
+    /// All of them, in the order of `Vary`.
+    pub const ALL: [Self; 4] = [Self::SaveData, Self::Ect, Self::Downlink, Self::Rtt];
+
+    /// As in configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SaveData => "save-data",
+            Self::Ect => "ect",
+            Self::Downlink => "downlink",
+            Self::Rtt => "rtt",
+        }
+    }
+
+    /// The header's name.
+    pub fn header(self) -> &'static str {
+        match self {
+            Self::SaveData => "Save-Data",
+            Self::Ect => "ECT",
+            Self::Downlink => "Downlink",
+            Self::Rtt => "RTT",
+        }
+    }
+}
+
 /// One company ("catalog" in the original), all attributes checked. Defaults are those of a new account.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Company {
@@ -39,6 +77,22 @@ pub struct Company {
     pub working_space: WorkingSpace,
     /// Views may outgrow the source without `fit=…,1`.
     pub upscale_without_fit: bool,
+    /// Smart Imaging: another format may be served where it is smaller.
+    pub bfc: bool,
+    /// Smart Imaging: sizes follow the pixel ratio that clients say they have.
+    pub dpr: bool,
+    /// Smart Imaging: quality follows the network that clients say they have …
+    pub network: bool,
+    /// … by these signals.
+    pub network_signals: Vec<NetworkSignal>,
+    /// AVIF may be served.
+    pub avif: bool,
+    /// Old browsers are known by their User-Agent.
+    pub legacy_ua: bool,
+    /// Replies without wid, hei and scl are no wider than the client shows them …
+    pub ch_width: bool,
+    /// … rounded up to a multiple of this, px, at least 1.
+    pub width_step: u32,
     /// Time to live of image replies, hours; −1 never expires, 0 at once.
     pub expiration_hours: f64,
     /// Unknown commands are errors.
@@ -63,6 +117,14 @@ impl Company {
             bkg_color: [255; 3],
             working_space: WorkingSpace::Encoded,
             upscale_without_fit: false,
+            bfc: false,
+            dpr: false,
+            network: false,
+            network_signals: vec![NetworkSignal::SaveData, NetworkSignal::Ect],
+            avif: true,
+            legacy_ua: false,
+            ch_width: false,
+            width_step: 160,
             expiration_hours: 10.0,
             strict: false,
             headers: Vec::new(),

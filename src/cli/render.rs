@@ -10,14 +10,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{ConfigArg, EngineArg, log, runtime};
 use crate::config::{Config, Flags};
+use crate::decide::Hints;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::service::{Rendition, Service};
+use crate::service::{Rendition, Service, explain};
 use crate::telemetry::ms;
 
 /// How long a run may take before it shows how far it is.
@@ -37,9 +39,15 @@ pub(super) struct RenderArgs {
     /// Defaults and presets of this company of --config
     #[arg(long, value_name = "NAME", requires = "config")]
     company: Option<String>,
+    /// What the client says it can read: the Accept header, e.g. image/avif,image/webp
+    #[arg(long, value_name = "TYPES")]
+    accept: Option<String>,
+    /// A client hint, e.g.: --hint dpr=2 --hint save-data=on (dpr, width, viewport-width, save-data, ect, downlink, rtt)
+    #[arg(long, value_name = "NAME=VALUE")]
+    hint: Vec<String>,
     #[command(flatten)]
     config: ConfigArg,
-    /// Print sizes, bytes, the plan's key and stage times as JSON, a line a rendition, to stderr
+    /// Print the decision, sizes, bytes, the plan's key and stage times as JSON, a line a rendition, to stderr
     #[arg(long)]
     json: bool,
 }
@@ -48,12 +56,13 @@ pub(super) fn run(args: RenderArgs) -> Result<ExitCode> {
     let (sources, query) = split_query(&args.words)?;
     let target = Target::of(&args.out, sources.len())?;
     let query = with_format(query, &target)?;
+    let hints = hints(args.accept.as_deref(), &args.hint)?;
     let flags = Flags { engine: Some(args.engine.into()), ..Flags::default() };
     let mut config = Config::load(args.config.config.as_deref(), std::env::vars_os(), &flags)?;
     config.daemon.queue_jobs_max = config.daemon.queue_jobs_max.max(sources.len());
     log::warnings_to_stderr();
     let service = Service::try_new(&config)?;
-    let failed = runtime()?.block_on(render_all(&service, &args, sources, query, &target))?;
+    let failed = runtime()?.block_on(render_all(&service, &args, sources, query, hints, &target))?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -116,6 +125,22 @@ impl Target {
     }
 }
 
+/// Facts of a client that only exists on this command line.
+fn hints(accept: Option<&str>, hints: &[String]) -> Result<Hints> {
+    const NAMES: [&str; 7] = ["dpr", "width", "viewport-width", "save-data", "ect", "downlink", "rtt"];
+    let mut headers: Vec<(&str, &str)> = accept.map(|accept| ("accept", accept)).into_iter().collect();
+    for hint in hints {
+        match hint.split_once('=').filter(|(name, _)| NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))) {
+            Some(header) => headers.push(header),
+            None => {
+                let want = format!("a hint NAME=VALUE, NAME one of {}", NAMES.join(", "));
+                return Err(Error::Request { got: format!("--hint {hint}"), want: want.into() });
+            }
+        }
+    }
+    Ok(Hints::from_headers(headers))
+}
+
 /// The query with `fmt=` from the output file's extension, if the query says nothing of it.
 fn with_format(query: String, target: &Target) -> Result<String> {
     let says = query.split('&').any(|modifier| {
@@ -143,6 +168,7 @@ async fn render_all(
     args: &RenderArgs,
     sources: Vec<PathBuf>,
     query: String,
+    hints: Hints,
     target: &Target,
 ) -> Result<usize> {
     // Two a core: one is read or written while the other is rendered.
@@ -160,12 +186,12 @@ async fn render_all(
     });
     let mut tasks = JoinSet::new();
     for source in sources {
-        let (service, at_once, company, query) =
-            (service.clone(), at_once.clone(), args.company.clone(), query.clone());
+        let (service, at_once, company, query, hints) =
+            (service.clone(), at_once.clone(), args.company.clone(), query.clone(), hints.clone());
         tasks.spawn(async move {
             // Fails only when the semaphore is closed, which nobody does.
             let _permit = at_once.acquire_owned().await;
-            let rendered = render(&service, &source, company.as_deref(), query).await;
+            let rendered = render(&service, &source, company.as_deref(), query, &hints).await;
             (source, rendered)
         });
     }
@@ -194,7 +220,13 @@ async fn render_all(
     Ok(failed)
 }
 
-async fn render(service: &Service, source: &Path, company: Option<&str>, query: String) -> Result<Rendition> {
+async fn render(
+    service: &Service,
+    source: &Path,
+    company: Option<&str>,
+    query: String,
+    hints: &Hints,
+) -> Result<Rendition> {
     let io = |doing| move |cause| Error::Io { doing, path: source.into(), cause };
     let length = tokio::fs::metadata(source).await.map_err(io("read"))?.len();
     if length > limits::SOURCE_BYTES_MAX {
@@ -203,13 +235,13 @@ async fn render(service: &Service, source: &Path, company: Option<&str>, query: 
     let bytes = Bytes::from(tokio::fs::read(source).await.map_err(io("read"))?);
     // Nobody waits at the other end of a wire; the bound only ends what would never end.
     let deadline = Instant::now() + Duration::from_secs(600);
-    let mut renditions = service.transcode(company, bytes, &[query], deadline).await?;
+    let mut renditions = service.transcode(company, bytes, &[query], hints, deadline).await?;
     renditions.pop().ok_or(Error::Panic { message: String::from("no rendition came back") })?
 }
 
 /// Writes a rendition; the path as text.
 fn write(target: &Target, source: &Path, rendition: &Rendition) -> Result<String> {
-    let Some(path) = target.path(source, rendition.meta.mime) else {
+    let Some(path) = target.path(source, rendition.meta.mime.unwrap_or_default()) else {
         let mut stdout = std::io::stdout().lock();
         return stdout
             .write_all(&rendition.bytes)
@@ -228,7 +260,7 @@ fn report(source: &Path, to: &str, rendition: &Rendition) -> serde_json::Value {
     let meta = &rendition.meta;
     // Microseconds are as fine as it gets.
     let ms = |time| (ms(time) * 1e3).round() / 1e3;
-    serde_json::json!({
+    json!({
         "source": source.display().to_string(),
         "out": to,
         "type": meta.mime,
@@ -238,7 +270,9 @@ fn report(source: &Path, to: &str, rendition: &Rendition) -> serde_json::Value {
         "etag": meta.etag,
         "ignored": meta.ignored,
         "plan": format!("{:016x}", meta.plan_key),
-        "decision": { "dpr": rendition.decision.dpr.to_f64(), "dpr_reason": rendition.decision.dpr_reason.word() },
+        "decision": explain::decision(&rendition.decision),
+        "verdict": explain::verdict(&rendition.verdict),
+        "reason": meta.reason,
         "engine": rendition.engine,
         "decode_ms": ms(rendition.timings.decode),
         "pass_ms": ms(rendition.timings.pass),

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use percent_encoding::percent_decode_str;
 
 use super::read::Section;
-use crate::catalog::{Company, Kernel, SourceRoot};
+use crate::catalog::{Company, Kernel, NetworkSignal, SourceRoot};
 use crate::error::{Error, Result, shortened};
 use crate::limits;
 use crate::pixel::{Chroma, Size, WorkingSpace};
 use crate::request;
 
 /// Headers that are the protocol's own: a company's value would contradict the reply it travels on.
-const HEADERS_OF_OURS: [&str; 14] = [
+const HEADERS_OF_OURS: [&str; 17] = [
+    "accept-ch",
     "cache-control",
     "connection",
     "content-encoding",
@@ -28,6 +29,8 @@ const HEADERS_OF_OURS: [&str; 14] = [
     "transfer-encoding",
     "upgrade",
     "vary",
+    "x-smart-imaging",
+    "x-smart-imaging-reason",
 ];
 
 /// The company `root_id` as its section says.
@@ -75,6 +78,28 @@ pub(super) fn read(root_id: &str, mut section: Section) -> Result<Company> {
     }
     if let Some(strict) = section.boolean("strict")? {
         company.strict = strict;
+    }
+    for (key, switch) in [
+        ("bfc", &mut company.bfc),
+        ("dpr", &mut company.dpr),
+        ("network", &mut company.network),
+        ("avif", &mut company.avif),
+        ("legacy_ua", &mut company.legacy_ua),
+        ("ch_width", &mut company.ch_width),
+    ] {
+        if let Some(on) = section.boolean(key)? {
+            *switch = on;
+        }
+    }
+    let signals = NetworkSignal::ALL.map(|signal| (signal.word(), signal));
+    if let Some(signals) = section.choices("network_signals", &signals)? {
+        // In the order of `Vary`, each once.
+        company.network_signals = NetworkSignal::ALL.into_iter().filter(|signal| signals.contains(signal)).collect();
+    }
+    let steps = 1..=u64::from(limits::VIEW_SIDE_MAX);
+    let want = format!("an integer from 1 to {}, px", limits::VIEW_SIDE_MAX);
+    if let Some((step, _)) = section.integers("width_step", 1, [steps, 0..=0], &want)? {
+        company.width_step = u32::try_from(step).unwrap_or(limits::VIEW_SIDE_MAX);
     }
     let fits = |hours: f64| hours == -1.0 || (0.0..=limits::EXPIRATION_HOURS_MAX).contains(&hours);
     let want = "hours, at most 876600; 0: at once; -1: never";

@@ -8,12 +8,15 @@ use hyper::{Method, Response};
 use percent_encoding::percent_decode_str;
 
 use super::{Daemon, reply};
+use crate::decide::Hints;
 use crate::error::{Error, Result, shortened};
 use crate::service::{ImageRequest, Meta};
 use crate::wire::Body;
 
 /// The root context of pictures.
 pub(super) const ROOT: &str = "/is/image";
+/// The same, explained instead of rendered.
+pub(super) const EXPLAIN: &str = "/v1/explain/";
 
 pub(super) async fn answer(daemon: &Daemon, parts: &Parts) -> Response<Body> {
     let path = parts.uri.path().strip_prefix(ROOT).unwrap_or_default();
@@ -22,14 +25,32 @@ pub(super) async fn answer(daemon: &Daemon, parts: &Parts) -> Response<Body> {
         return root();
     }
     let request = match target(path, query) {
-        Ok(request) => request,
+        Ok(request) => ImageRequest { hints: hints(&parts.headers), ..request },
         Err(error) => return reply::failure(&error, daemon.errors),
     };
     render(daemon, parts, &request).await.unwrap_or_else(|error| {
         let mut reply = reply::failure(&error, daemon.errors);
+        reply::add_vary(reply.headers_mut(), &daemon.service.varies_by(&request));
         reply::add_company_headers(reply.headers_mut(), &daemon.service.company_headers(&request.company));
         reply
     })
+}
+
+/// `GET /v1/explain/{Company}/{Asset}?{commands}`.
+pub(super) async fn explain(daemon: &Daemon, parts: &Parts) -> Response<Body> {
+    let path = parts.uri.path().strip_prefix(EXPLAIN).unwrap_or_default();
+    let deadline = Instant::now() + daemon.deadline;
+    let explained = match target(path, parts.uri.query().unwrap_or_default()) {
+        Ok(request) => {
+            let request = ImageRequest { hints: hints(&parts.headers), ..request };
+            daemon.service.explain(&request, deadline).await
+        }
+        Err(error) => Err(error),
+    };
+    match explained {
+        Ok(explained) => reply::json(&explained),
+        Err(error) => reply::failure(&error, daemon.errors),
+    }
 }
 
 async fn render(daemon: &Daemon, parts: &Parts, request: &ImageRequest) -> Result<Response<Body>> {
@@ -56,7 +77,12 @@ fn target(path: &str, query: &str) -> Result<ImageRequest> {
     let mut elements = path.trim_start_matches('/').split('/').map(decoded);
     let company = elements.next().transpose()?.unwrap_or_default();
     let asset = elements.collect::<Result<Vec<_>>>()?;
-    Ok(ImageRequest { company, asset, query: query.to_owned() })
+    Ok(ImageRequest { company, asset, query: query.to_owned(), hints: Hints::default() })
+}
+
+/// What the client tells of itself; a header that is no text tells nothing.
+pub(super) fn hints(headers: &HeaderMap) -> Hints {
+    Hints::from_headers(headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))))
 }
 
 /// One path element, percent-decoded.

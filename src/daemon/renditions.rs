@@ -10,9 +10,10 @@ use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use multer::{Constraints, Multipart};
 
-use super::image::decoded;
+use super::image::{decoded, hints};
 use super::upload::{self, Counted, Upload};
 use super::{Daemon, reply};
+use crate::decide::Hints;
 use crate::error::{Error, Result, shortened};
 use crate::limits;
 use crate::service::{ImageRequest, Rendition};
@@ -49,7 +50,8 @@ async fn try_transcode(
     let source = upload::read(daemon, body, limits::SOURCE_BYTES_MAX, Counted::Once, deadline).await?;
     let failed = |error| Box::new(reply::failure(&error, daemon.errors));
     let commands = [commands];
-    let renditions = daemon.service.transcode(company, source.bytes.clone(), &commands, deadline).await;
+    let renditions =
+        daemon.service.transcode(company, source.bytes.clone(), &commands, &hints(&parts.headers), deadline).await;
     let mut renditions = renditions.map_err(failed)?;
     match renditions.pop() {
         Some(Ok(rendition)) => Ok(reply::picture(rendition)),
@@ -88,7 +90,7 @@ async fn try_fanout(daemon: &Daemon, parts: &Parts, body: Incoming, company: Opt
             let json = upload::read(daemon, body, json_max, Counted::Once, deadline).await?;
             let order: Order = from_json("body", &json.bytes).map_err(failed)?;
             let renditions = checked(order.renditions).map_err(failed)?;
-            let source = source(&order.source).map_err(failed)?;
+            let source = ImageRequest { hints: hints(&parts.headers), ..source(&order.source).map_err(failed)? };
             service.fanout(&source, company, &renditions, deadline).await
         }
         MULTIPART => {
@@ -96,7 +98,7 @@ async fn try_fanout(daemon: &Daemon, parts: &Parts, body: Incoming, company: Opt
             // The parser works in a copy of its own.
             let upload = upload::read(daemon, body, body_max, Counted::Twice, deadline).await?;
             let (source, renditions) = form(parts, &upload).await.map_err(failed)?;
-            service.transcode(company, source, &renditions, deadline).await
+            service.transcode(company, source, &renditions, &hints(&parts.headers), deadline).await
         }
         _ => return Err(wrong_media_type(parts, "Send application/json, or multipart/form-data with the picture.")),
     };
@@ -118,6 +120,7 @@ fn source(text: &str) -> Result<ImageRequest> {
             company: company.to_owned(),
             asset: asset.split('/').map(str::to_owned).collect(),
             query: String::new(),
+            hints: Hints::default(),
         }),
         None => Err(Error::Request { got: shortened(text), want: "source as \"Company/Asset\"".into() }),
     }
@@ -201,7 +204,10 @@ fn mixed(daemon: &Daemon, renditions: Vec<Result<Rendition>>) -> Response<Body> 
 
 fn picture_head(rendition: &Rendition) -> String {
     let meta = &rendition.meta;
-    let mut head = format!("Status: {}\r\nContent-Type: {}\r\n", StatusCode::OK.as_u16(), meta.mime);
+    let mut head = format!("Status: {}\r\n", StatusCode::OK.as_u16());
+    if let Some(mime) = meta.mime {
+        head += &format!("Content-Type: {mime}\r\n");
+    }
     if let Some(etag) = &meta.etag {
         head += &format!("ETag: {etag}\r\n");
     }

@@ -1,7 +1,7 @@
 //! From renditions and errors to replies: status, headers, words.
 
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY,
 };
 use hyper::{Response, StatusCode};
 
@@ -12,6 +12,13 @@ use crate::wire::{Body, Problem};
 
 /// Names the commands that were ignored, so that a misspelt one does not look like success.
 pub(super) const IGNORED: HeaderName = HeaderName::from_static("x-image-serving-ignored");
+
+/// Bytes saved by another format, or lost by the one that was tried in vain.
+const SMART_IMAGING: HeaderName = HeaderName::from_static("x-smart-imaging");
+/// Why this format.
+const SMART_IMAGING_REASON: HeaderName = HeaderName::from_static("x-smart-imaging-reason");
+/// Client hints that could change the reply.
+const ACCEPT_CH: HeaderName = HeaderName::from_static("accept-ch");
 
 /// 200 with the picture.
 pub(super) fn picture(rendition: Rendition) -> Response<Body> {
@@ -30,6 +37,14 @@ pub(super) fn head(meta: &Meta) -> Response<Body> {
     reply
 }
 
+/// 200 with JSON for people, true at this moment.
+pub(super) fn json(value: &serde_json::Value) -> Response<Body> {
+    let mut reply = Response::new(Body::from(format!("{value:#}\n")));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
 /// 304: what a cache needs to go on using what it has.
 pub(super) fn not_modified(meta: &Meta) -> Response<Body> {
     let mut reply = head(meta);
@@ -41,7 +56,19 @@ pub(super) fn not_modified(meta: &Meta) -> Response<Body> {
 
 /// Type, tag, time to live, ignored commands, and the company's own headers.
 fn describe(meta: &Meta, headers: &mut HeaderMap) {
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(meta.mime));
+    if let Some(mime) = meta.mime {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(mime));
+    }
+    add_vary(headers, &meta.varies_by);
+    if let Some(wanted) = list(&meta.hints_wanted) {
+        headers.insert(ACCEPT_CH, wanted);
+    }
+    if let Some(reason) = meta.reason {
+        headers.insert(SMART_IMAGING_REASON, HeaderValue::from_static(reason));
+    }
+    if let Some(saved) = meta.saved {
+        headers.insert(SMART_IMAGING, HeaderValue::from(saved));
+    }
     headers.insert(CACHE_CONTROL, cache_control(meta.max_age_s));
     if let Some(etag) = meta.etag.as_deref().and_then(|tag| HeaderValue::from_str(tag).ok()) {
         headers.insert(ETAG, etag);
@@ -50,6 +77,18 @@ fn describe(meta: &Meta, headers: &mut HeaderMap) {
         headers.insert(IGNORED, ignored);
     }
     add_company_headers(headers, &meta.headers);
+}
+
+/// The request headers that the reply depends on.
+pub(super) fn add_vary(headers: &mut HeaderMap, fields: &[&str]) {
+    if let Some(fields) = list(fields) {
+        headers.insert(VARY, fields);
+    }
+}
+
+fn list(fields: &[&str]) -> Option<HeaderValue> {
+    // Names of headers, of this program's own: always printable.
+    (!fields.is_empty()).then(|| HeaderValue::try_from(fields.join(", ")).ok()).flatten()
 }
 
 /// The ignored commands as one header. Names come from the URL, decoded, so what is no plain header text is `?`.

@@ -18,6 +18,7 @@ use crate::wire::{self, Body, Problem};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
     Image,
+    Explain,
     Live,
     Ready,
     Transcode,
@@ -35,6 +36,7 @@ impl Route {
             "/v1/fanout" => Some(Self::Fanout),
             "/v1/engines" => Some(Self::Engines),
             "/metrics" => Some(Self::Metrics),
+            _ if path.starts_with(image::EXPLAIN) => Some(Self::Explain),
             _ => (path == image::ROOT || path.strip_prefix(image::ROOT).is_some_and(|rest| rest.starts_with('/')))
                 .then_some(Self::Image),
         }
@@ -43,7 +45,7 @@ impl Route {
     fn is_served_on(self, socket: Socket) -> bool {
         match self {
             Self::Image | Self::Live | Self::Ready | Self::Transcode | Self::Fanout => true,
-            Self::Engines | Self::Metrics => socket == Socket::Admin,
+            Self::Explain | Self::Engines | Self::Metrics => socket == Socket::Admin,
         }
     }
 
@@ -51,7 +53,9 @@ impl Route {
     fn methods(self) -> &'static str {
         match self {
             Self::Transcode | Self::Fanout => "POST, OPTIONS",
-            Self::Image | Self::Live | Self::Ready | Self::Engines | Self::Metrics => "GET, HEAD, OPTIONS",
+            Self::Image | Self::Explain | Self::Live | Self::Ready | Self::Engines | Self::Metrics => {
+                "GET, HEAD, OPTIONS"
+            }
         }
     }
 }
@@ -93,7 +97,7 @@ async fn dispatch(daemon: &Daemon, socket: Socket, parts: &Parts, body: Incoming
     // Probes are answered whether or not there is room for work.
     let _room = match route {
         Route::Live | Route::Ready | Route::Metrics | Route::Engines => None,
-        Route::Image | Route::Transcode | Route::Fanout => match daemon.open_requests.try_acquire() {
+        Route::Image | Route::Explain | Route::Transcode | Route::Fanout => match daemon.open_requests.try_acquire() {
             Ok(room) => Some(room),
             Err(_) => {
                 let busy = Error::Busy { lane: "request", depth: limits::OPEN_REQUESTS_MAX };
@@ -107,6 +111,7 @@ async fn dispatch(daemon: &Daemon, socket: Socket, parts: &Parts, body: Incoming
         Route::Metrics => metrics(daemon),
         Route::Engines => engines(daemon),
         Route::Image => image::answer(daemon, parts).await,
+        Route::Explain => image::explain(daemon, parts).await,
         Route::Transcode => renditions::transcode(daemon, parts, body).await,
         Route::Fanout => renditions::fanout(daemon, parts, body).await,
     }
@@ -147,9 +152,7 @@ fn metrics(daemon: &Daemon) -> Response<Body> {
 }
 
 fn engines(daemon: &Daemon) -> Response<Body> {
-    let mut reply = text(format!("{:#}\n", daemon.service.engines_json()));
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    reply
+    reply::json(&daemon.service.engines_json())
 }
 
 /// 200, the state of this moment.
@@ -176,7 +179,7 @@ fn wrong_method(parts: &Parts, route: Route) -> Response<Body> {
 fn unknown(path: &str) -> Response<Body> {
     let first_two = |path: &str| path.split('/').skip(1).take(2).collect::<Vec<_>>().join("/");
     let advice = match first_two(path).as_str() {
-        "is/content" | "v1/explain" | "v1/invalidate" => "This version does not serve it.",
+        "is/content" | "v1/invalidate" => "This version does not serve it.",
         _ => "Pictures are at /is/image/{Company}/{Asset}; work is posted to /v1/transcode and /v1/fanout.",
     };
     not_found(path, advice)

@@ -20,6 +20,16 @@ pub enum Chroma {
     Half,
 }
 
+impl Chroma {
+    /// As people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "4:4:4",
+            Self::Half => "4:2:0",
+        }
+    }
+}
+
 /// What the colour planes mean, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Model {
@@ -92,6 +102,16 @@ pub enum WorkingSpace {
     Encoded,
     /// Linear light, by the sRGB transfer curve.
     Linear,
+}
+
+impl WorkingSpace {
+    /// As in configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Encoded => "encoded",
+            Self::Linear => "linear",
+        }
+    }
 }
 
 /// One channel: `size.h` packed rows of `size.w` samples.

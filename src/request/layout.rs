@@ -27,23 +27,32 @@ pub struct Layout {
 /// Scaled sides above this cannot be laid out; no view shows more than a few pixels of such a picture.
 const SCALED_SIDE_MAX: u32 = 4_294_900_000;
 
-/// Lays out a request over a source of `source` pixels for a screen of pixel ratio `dpr`.
+/// The client's screen, as far as sizes depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Screen {
+    /// Device pixels per CSS pixel; 1 changes nothing.
+    pub ratio: Ratio,
+    /// Width that DefaultPix is narrowed to, px, before the ratio.
+    pub width_max: Option<u32>,
+}
+
+/// Lays out a request over a source of `source` pixels for a screen.
 ///
-/// `dpr` multiplies `wid` and `hei` (each rounded), divides `scl`, or multiplies DefaultPix (protocol.md 4.3 b). MaxPix
+/// Its ratio multiplies `wid` and `hei` (each rounded), divides `scl`, or multiplies DefaultPix (protocol.md 4.3 b). MaxPix
 /// is not looked at: see [`Layout::check`] and [`Layout::clamped`].
 ///
 /// # Errors
 /// `Command`: a `crop` or `rgn` of more than [`limits::COMPOSITE_SIDE_MAX`](crate::limits::COMPOSITE_SIDE_MAX) a side.
 /// `Request`: scaled beyond all measure.
-pub fn layout(commands: &Commands, source: Size, company: &Company, dpr: Ratio) -> Result<Layout> {
+pub fn layout(commands: &Commands, source: Size, company: &Company, screen: &Screen) -> Result<Layout> {
     let composite = commands.crop.map_or(Ok(Rect::of(source)), |area| rect(area, source, "cropN"))?;
     let chosen = commands.rgn.map_or(Ok(Rect::of(composite.size())), |area| rect(area, composite.size(), "rgnN"))?;
     let region = Rect { x: composite.x + chosen.x, y: composite.y + chosen.y, ..chosen };
 
-    let sides = [commands.wid, commands.hei].map(|side| side.map(|px| geometry::scaled(px, dpr)));
+    let sides = [commands.wid, commands.hei].map(|side| side.map(|px| geometry::scaled(px, screen.ratio)));
     let (factor, boxed) = match commands.scl {
-        Some(scl) => ([dpr.over(scl); 2], true),
-        None => fitted(commands, company, region.size(), sides, dpr),
+        Some(scl) => ([screen.ratio.over(scl); 2], true),
+        None => fitted(commands, company, region.size(), sides, screen),
     };
     let scaled = Size::new(geometry::scaled(region.w, factor[0]), geometry::scaled(region.h, factor[1]));
     if scaled.w.max(scaled.h) > SCALED_SIDE_MAX {
@@ -61,7 +70,7 @@ fn fitted(
     company: &Company,
     size: Size,
     sides: [Option<u32>; 2],
-    dpr: Ratio,
+    screen: &Screen,
 ) -> ([Ratio; 2], bool) {
     let upscales = commands.upscales(company);
     let ratio = |px: u32, of: u32| Ratio::new(i128::from(px), i128::from(of));
@@ -83,9 +92,11 @@ fn fitted(
         [None, Some(hei)] => ([limited(ratio(hei, size.h)); 2], false),
         [None, None] => {
             let free = |limit: u32, of: u32| {
-                if limit == 0 { Ratio::ONE } else { ratio(geometry::scaled(limit, dpr), of) }
+                if limit == 0 { Ratio::ONE } else { ratio(geometry::scaled(limit, screen.ratio), of) }
             };
-            let (x, y) = (free(company.default_pix.w, size.w), free(company.default_pix.h, size.h));
+            let Size { w, h } = company.default_pix;
+            let w = screen.width_max.map_or(w, |most| if w == 0 { most } else { w.min(most) });
+            let (x, y) = (free(w, size.w), free(h, size.h));
             ([Ratio::ONE.min(x).min(y); 2], false)
         }
     }

@@ -17,7 +17,7 @@ use crate::kernel::Kernel;
 use crate::limits;
 use crate::pixel::{Chroma, Ratio};
 
-pub use layout::{Layout, layout};
+pub use layout::{Layout, Screen, layout};
 pub use planner::plan;
 
 /// A parsed query: every command's last value, checked.
@@ -51,8 +51,12 @@ pub struct Commands {
     pub fmt: Format,
     /// Its quality.
     pub qlt: Option<Quality>,
-    /// The screen's pixel ratio that the URL states.
-    pub dpr: Option<Ratio>,
+    /// The screen's pixel ratio.
+    pub dpr: Option<Dpr>,
+    /// Whether another format may be served.
+    pub bfc: Option<bool>,
+    /// Whether quality follows the client's network.
+    pub network: Option<bool>,
     /// Names nobody knows, each once, in order, cut and made printable: for `X-Image-Serving-Ignored`.
     pub ignored: Vec<String>,
 }
@@ -190,6 +194,17 @@ pub struct Quality {
     pub quality: u8,
     /// Whether chroma is sampled down; `None`: as the company's JpegQuality says.
     pub chroma: Option<Chroma>,
+}
+
+/// `dpr`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dpr {
+    /// None, whatever the company says.
+    Off,
+    /// What the client says of its screen.
+    Detect,
+    /// This one, exactly; above 0.
+    Ratio(Ratio),
 }
 
 /// Why a reader refuses a value.

@@ -13,43 +13,33 @@
 //! Only the visible part of the scaled picture is ever computed. Sharpening comes before padding and sees the visible
 //! part's edges repeated: no halo against the background.
 
-use super::layout::{Layout, Span, layout};
-use super::{Commands, OutputFormat, Unsharpen};
+use super::layout::{Layout, Screen, Span, layout};
+use super::{Commands, Unsharpen};
 use crate::catalog::Company;
 use crate::error::{Error, Result};
 use crate::kernel::{Axis, Edge, Kernel};
 use crate::limits;
 use crate::pixel::{Chroma, Model, Ratio, Rect, Size, WorkingSpace};
-use crate::plan::{
-    Decision, DecodeAs, EncodeLadder, EncodeSpec, Fill, Header, JpegQuality, Pass, Plan, Resample, Unsharp, WebpQuality,
-};
+use crate::plan::{Decision, DecodeAs, EncodeLadder, EncodeSpec, Fill, Header, Pass, Plan, Resample, Unsharp};
 
 /// The plan of a request over a source.
 ///
 /// # Errors
 /// `MaxPix`, `Command`, `Request`: a rule that needs the source's size is broken.
 pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &Decision) -> Result<Plan> {
-    let mut layout = layout(commands, header.size, company, decision.dpr)?;
+    let screen = Screen { ratio: decision.dpr, width_max: decision.width_max };
+    let mut layout = layout(commands, header.size, company, &screen)?;
     if decision.dpr == Ratio::ONE {
         layout.check(company.max_pix)?;
     } else {
         layout = layout.clamped(company.max_pix);
     }
-    let encode = encode_spec(commands, company);
-    check_ceilings(layout.view, &encode)?;
-    let (decode, passes) = Order { commands, header, company, layout: &layout, encode: &encode }.passes();
-    Ok(Plan { source: header.size, decode, size: layout.view, passes, encode: EncodeLadder::only(encode) })
-}
-
-fn encode_spec(commands: &Commands, company: &Company) -> EncodeSpec {
-    let quality = commands.qlt.map_or(company.jpeg_quality, |qlt| qlt.quality);
-    let chroma = commands.qlt.and_then(|qlt| qlt.chroma).unwrap_or(company.jpeg_chroma);
-    match commands.fmt.format {
-        OutputFormat::Jpeg { progressive } => EncodeSpec::Jpeg { quality: JpegQuality(quality), chroma, progressive },
-        OutputFormat::Png => EncodeSpec::Png,
-        OutputFormat::Webp if commands.fmt.lossless => EncodeSpec::WebpLossless,
-        OutputFormat::Webp => EncodeSpec::Webp { quality: WebpQuality(u16::from(quality) * 100) },
-    }
+    let requested = decision.encode.requested;
+    check_ceilings(layout.view, &requested)?;
+    let (decode, passes) = Order { commands, header, company, layout: &layout, encode: &requested }.passes();
+    let fits = |spec: &EncodeSpec| layout.view.w.max(layout.view.h) <= spec.side_max();
+    let candidates = decision.encode.candidates.iter().copied().filter(fits).collect();
+    Ok(Plan { source: header.size, decode, size: layout.view, passes, encode: EncodeLadder { requested, candidates } })
 }
 
 fn check_ceilings(view: Size, encode: &EncodeSpec) -> Result<()> {

@@ -3,7 +3,7 @@
 //! Each reader answers `Refused::Bad` where the value is not in its command's grammar or range, `Refused::NotYet` where
 //! the protocol knows the value and calotype does not do it.
 
-use super::{Area, Commands, FitMode, OutputFormat, Quality, Refused, Unsharpen, colour};
+use super::{Area, Commands, Dpr, FitMode, OutputFormat, Quality, Refused, Unsharpen, colour};
 use crate::kernel::Kernel;
 use crate::limits;
 use crate::pixel::{Chroma, Ratio};
@@ -187,14 +187,25 @@ pub(super) fn qlt(commands: &mut Commands, value: &str) -> Answer {
 
 pub(super) fn dpr(commands: &mut Commands, value: &str) -> Answer {
     commands.dpr = match value.split_once(',') {
-        None if value.eq_ignore_ascii_case("off") => None,
-        // Without a value the screen's ratio is to be detected.
-        None if value.eq_ignore_ascii_case("on") => return Err(Refused::NotYet),
-        Some((on, ratio)) if on.eq_ignore_ascii_case("on") => Some(positive(ratio, 1000)?),
+        None if value.eq_ignore_ascii_case("off") => Some(Dpr::Off),
+        None if value.eq_ignore_ascii_case("on") => Some(Dpr::Detect),
+        Some((on, ratio)) if on.eq_ignore_ascii_case("on") => Some(Dpr::Ratio(positive(ratio, 1000)?)),
         _ => return Err(Refused::Bad),
     };
     Ok(())
 }
+
+pub(super) fn network(commands: &mut Commands, value: &str) -> Answer {
+    commands.network = Some(keyword(value, &ON_OFF)?);
+    Ok(())
+}
+
+pub(super) fn bfc(commands: &mut Commands, value: &str) -> Answer {
+    commands.bfc = Some(keyword(value, &ON_OFF)?);
+    Ok(())
+}
+
+const ON_OFF: [(&str, bool); 2] = [("on", true), ("off", false)];
 
 pub(super) fn id(_: &mut Commands, _: &str) -> Answer {
     Ok(())

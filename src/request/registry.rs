@@ -255,11 +255,16 @@ pub const COMMANDS: &[Command] = &[
     Command::not_yet("iccEmbed", Request, "0|1", SWITCH).or("0").but(&["0"]),
     Command::not_yet("pathEmbed", Request, "0|1", SWITCH).or("0").but(&["0"]),
     Command::not_yet("xmpEmbed", Request, "0|1", SWITCH).or("0").but(&["0"]),
-    Command::done("dpr", Request, "off | on,ratio", "off, or on and a number above 0, at most 1000", read::dpr)
-        .partly()
-        .or("off"),
-    Command::not_yet("network", Request, "on|off", "on or off").or("off").but(&["off"]),
-    Command::not_yet("bfc", Request, "on|off", "on or off").or("off").but(&["off"]),
+    Command::done(
+        "dpr",
+        Request,
+        "off | on[,ratio]",
+        "off, or on, or on and a number above 0, at most 1000",
+        read::dpr,
+    )
+    .or("the company's"),
+    Command::done("network", Request, "on|off", "on or off", read::network).or("the company's"),
+    Command::done("bfc", Request, "on|off", "on or off", read::bfc).or("the company's"),
     Command::not_yet(
         "cache",
         Request,

@@ -15,7 +15,7 @@ use crate::engine::{self, Completion, Engine, Job};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::pixel::{Image, Model, RowSource};
-use crate::plan::{DecodeAs, Header, Plan};
+use crate::plan::{DecodeAs, EncodeLadder, EncodeSpec, Header, Pass, Plan};
 use crate::telemetry::Timings;
 
 /// A lane's signs of life, read by the watchdog.
@@ -274,14 +274,38 @@ fn take(shared: &Shared, lane: &Lane, step: Step) {
         };
         let start = Instant::now();
         let gate = &pending.gate;
+        let is_ycbcr = matches!(image.format().model, Model::Ycbcr(_));
+        let image = Arc::new(image);
+        let mut rgb = None;
         let (bytes, verdict) = climb(&pending.plan.encode, |spec| {
             gate.check("encode")?;
-            codec::encode(&image, spec)
+            let image = if is_ycbcr && !spec.takes_ycbcr() {
+                match &mut rgb {
+                    Some(rgb) => &*rgb,
+                    none => &*none.insert(to_rgb(shared, &image, gate)?),
+                }
+            } else {
+                &*image
+            };
+            codec::encode(image, spec)
         })?;
         pending.timings.encode = start.elapsed();
         Ok(Rendered { bytes, verdict, timings: pending.timings, engine })
     });
     pending.answer(result);
+}
+
+/// The same pixels as R G B, for candidates that are not encoded from Y Cb Cr.
+fn to_rgb(shared: &Shared, image: &Arc<Image>, gate: &Gate) -> Result<Image> {
+    let size = image.size();
+    let encode = EncodeLadder::only(EncodeSpec::Png);
+    let plan = Plan { source: size, decode: DecodeAs::Native, size, passes: vec![Pass::YcbcrToRgb], encode };
+    let job = Job {
+        source: Arc::clone(image) as Arc<dyn RowSource>,
+        plans: vec![Arc::new(plan)],
+        cancel: gate.cancel.clone(),
+    };
+    engine::run(&*shared.cpu, job).images.pop().unwrap_or_else(no_image)
 }
 
 /// Runs the passes of one rendition on the CPU.
@@ -291,6 +315,9 @@ fn passes(shared: &Shared, pending: &mut Pending, source: Arc<Image>) -> Result<
     let job = Job { source, plans: vec![Arc::clone(&pending.plan)], cancel: pending.gate.cancel.clone() };
     let Completion { mut images, pass_time } = engine::run(cpu, job);
     pending.timings.pass = pass_time;
-    let none = || Err(Error::Panic { message: String::from("an engine completed without an image") });
-    Ok((images.pop().unwrap_or_else(none)?, cpu.name()))
+    Ok((images.pop().unwrap_or_else(no_image)?, cpu.name()))
+}
+
+fn no_image() -> Result<Image> {
+    Err(Error::Panic { message: String::from("an engine completed without an image") })
 }

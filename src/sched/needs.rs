@@ -34,7 +34,9 @@ fn rendition_bytes_max(header: &Header, plan: &Plan) -> u64 {
         .chain(&plan.encode.candidates)
         .map(|spec| codec::encode_bytes_max(plan.size, spec))
         .max();
-    passes_bytes_max(header, plan).saturating_add(encode.unwrap_or(0))
+    // Beside the planes to encode: the bytes of the format asked for, and R G B made of Y Cb Cr for the others.
+    let beside = if plan.encode.candidates.is_empty() { 0 } else { plan.size.pixels().saturating_mul(3 + 4) };
+    passes_bytes_max(header, plan).saturating_add(encode.unwrap_or(0)).saturating_add(beside)
 }
 
 /// Bytes of the planes that passes make: each pass reads its input while it writes its result.

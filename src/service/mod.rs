@@ -5,6 +5,7 @@
 //! whoever drops a future has cancelled its work; a full queue is told before anything is opened.
 
 mod engines;
+pub mod explain;
 mod recent;
 mod sources;
 
@@ -21,10 +22,11 @@ use self::sources::{Found, SourceKey, Sources};
 use crate::catalog::{Catalog, Company, SourceRoot};
 use crate::codec::Allow;
 use crate::config::{Config, EngineChoice};
+use crate::decide::Hints;
 use crate::engine::Cancel;
 use crate::error::{Error, Result};
 use crate::pixel::Size;
-use crate::plan::{Decision, Header, Plan, Verdict};
+use crate::plan::{Decision, FormatReason, Header, Plan, Verdict};
 use crate::request::Commands;
 use crate::sched::{Engines, Options, Rendered, Sched, Slot, Work};
 use crate::telemetry::{Line, Telemetry, Timings};
@@ -40,6 +42,8 @@ pub struct ImageRequest {
     pub asset: Vec<String>,
     /// Raw query without `?`.
     pub query: String,
+    /// What the client tells of itself.
+    pub hints: Hints,
 }
 
 /// An encoded picture and all that the reply's headers need.
@@ -62,8 +66,8 @@ pub struct Rendition {
 /// What is known of a rendition beside its bytes.
 #[derive(Clone, Debug)]
 pub struct Meta {
-    /// MIME type.
-    pub mime: &'static str,
+    /// MIME type; `None` if only rendering tells which of several formats it is (HEAD alone).
+    pub mime: Option<&'static str>,
     /// Strong entity tag, quotes included; `None` if it was never rendered (HEAD alone).
     pub etag: Option<String>,
     /// Length of the bytes, if known.
@@ -74,6 +78,14 @@ pub struct Meta {
     pub headers: Vec<(String, String)>,
     /// Unknown commands, for `X-Image-Serving-Ignored`.
     pub ignored: Vec<String>,
+    /// Why this format is served (protocol.md 4.5), if that is known.
+    pub reason: Option<&'static str>,
+    /// Bytes that the candidate tried last is smaller than the format asked for; below 0: larger, and not served.
+    pub saved: Option<i64>,
+    /// Request headers that the reply depends on.
+    pub varies_by: Vec<&'static str>,
+    /// Client hints that could change it.
+    pub hints_wanted: Vec<&'static str>,
     /// Size in pixels.
     pub size: Size,
     /// `Plan::key`.
@@ -97,7 +109,7 @@ pub struct Service {
 struct Made {
     etag: String,
     length: u64,
-    mime: &'static str,
+    verdict: Verdict,
 }
 
 impl ImageRequest {
@@ -164,7 +176,7 @@ impl Service {
             let company = company(&catalog, &request.company)?;
             let commands = request::parse(&request.query, company)?;
             let find = self.finder(company.source.clone(), &id, request)?;
-            let mut results = self.render(&id, company, find, vec![Ok(commands)], deadline).await?;
+            let mut results = self.render(&id, company, find, vec![Ok(commands)], &request.hints, deadline).await?;
             // One query in, one result out.
             results.pop().unwrap_or_else(|| Err(broken_off()))
         });
@@ -182,12 +194,40 @@ impl Service {
             let company = company(&catalog, &request.company)?;
             let commands = request::parse(&request.query, company)?;
             let found = blocking(self.finder(company.source.clone(), &id, request)?).await?;
-            let (plan, _) = planned(&commands, &found.header, company)?;
+            let (plan, decision) = planned(&commands, &found.header, company, &request.hints)?;
             let key = plan.key();
             let made = found.key.and_then(|source| self.made.get(&(source, key)));
-            Ok(meta(&plan, &commands.ignored, company, made))
+            Ok(meta(&plan, &decision, &commands, company, made))
         });
         meta.await.inspect_err(|error| self.telemetry.refusal(&id, None, error))
+    }
+
+    /// `GET /v1/explain/…`: what would be done for this request and why, and what came of it if it was made of late.
+    /// Renders nothing.
+    ///
+    /// # Errors
+    /// As [`Self::head`].
+    pub async fn explain(&self, request: &ImageRequest, deadline: Instant) -> Result<serde_json::Value> {
+        let id = request.id();
+        self.by(deadline, async {
+            let catalog = self.catalog();
+            let company = company(&catalog, &request.company)?;
+            let commands = request::parse(&request.query, company)?;
+            let Found { header, key, .. } = blocking(self.finder(company.source.clone(), &id, request)?).await?;
+            let (plan, decision) = planned(&commands, &header, company, &request.hints)?;
+            let made = key.and_then(|source| self.made.get(&(source, plan.key())));
+            Ok(serde_json::json!({
+                "asset": id,
+                "source": explain::source(&header),
+                "decision": explain::decision(&decision),
+                "varies_by": decide::varies_by(&commands, company),
+                "hints_wanted": decide::hints_wanted(&commands, company),
+                "ignored": commands.ignored,
+                "plan": explain::plan(&plan),
+                "verdict": made.map(|made| explain::verdict(&made.verdict)),
+            }))
+        })
+        .await
     }
 
     /// `POST /v1/transcode`: renditions of one body. One result a query, in order.
@@ -199,6 +239,7 @@ impl Service {
         company: Option<&str>,
         source: Bytes,
         queries: &[String],
+        hints: &Hints,
         deadline: Instant,
     ) -> Result<Vec<Result<Rendition>>> {
         let id = company.map_or_else(|| String::from("-"), |name| format!("{name}/-"));
@@ -214,7 +255,7 @@ impl Service {
             }
             let commands = parsed(queries, company)?;
             let sources = Arc::clone(&self.sources);
-            self.render(&id, company, move || sources.given(source), commands, deadline).await
+            self.render(&id, company, move || sources.given(source), commands, hints, deadline).await
         });
         self.told(&id, renditions.await)
     }
@@ -240,7 +281,7 @@ impl Service {
             };
             let commands = parsed(queries, company)?;
             let find = self.finder(owner.source.clone(), &id, source)?;
-            self.render(&id, company, find, commands, deadline).await
+            self.render(&id, company, find, commands, &source.hints, deadline).await
         });
         self.told(&id, renditions.await)
     }
@@ -266,6 +307,15 @@ impl Service {
     /// The company's own headers, which go with its errors too; none for a company that nobody knows.
     pub fn company_headers(&self, company: &str) -> Vec<(String, String)> {
         self.catalog().companies.get(company).map(|company| company.headers.clone()).unwrap_or_default()
+    }
+
+    /// The request headers that a reply to `request` depends on, failed or not; none if it cannot be read.
+    pub fn varies_by(&self, request: &ImageRequest) -> Vec<&'static str> {
+        let catalog = self.catalog();
+        let Ok(company) = company(&catalog, &request.company) else { return Vec::new() };
+        request::parse(&request.query, company)
+            .map(|commands| decide::varies_by(&commands, company))
+            .unwrap_or_default()
     }
 
     /// What renders just now, for people: the engines by name. A hardware GPU joins when it is warm.
@@ -362,6 +412,7 @@ impl Service {
         company: &Company,
         find: impl FnOnce() -> Result<Found> + Send + 'static,
         commands: Vec<Result<Commands>>,
+        hints: &Hints,
         deadline: Instant,
     ) -> Result<Vec<Result<Rendition>>> {
         let slot = self.sched.admit()?;
@@ -371,8 +422,8 @@ impl Service {
             .into_iter()
             .map(|commands| {
                 let commands = commands?;
-                let (plan, decision) = planned(&commands, &header, company)?;
-                Ok(Planned { plan: Arc::new(plan), decision, ignored: commands.ignored })
+                let (plan, decision) = planned(&commands, &header, company, hints)?;
+                Ok(Planned { plan: Arc::new(plan), decision, commands })
             })
             .collect();
         let plans: Vec<_> = planned.iter().flatten().map(|planned| Arc::clone(&planned.plan)).collect();
@@ -387,11 +438,11 @@ impl Service {
         }
         .into_iter();
         let renditions = planned.into_iter().map(|planned| {
-            let Planned { plan, decision, ignored } = planned?;
+            let Planned { plan, decision, commands } = planned?;
             // As many results as plans, in their order.
             let (Rendered { bytes, verdict, timings, engine }, etag) =
                 rendered.next().unwrap_or_else(|| Err(broken_off()))?;
-            let made = Made { etag, length: bytes.len() as u64, mime: verdict.served.mime() };
+            let made = Made { etag, length: bytes.len() as u64, verdict: verdict.clone() };
             let plan_key = plan.key();
             if let Some(source) = key {
                 self.made.insert((source, plan_key), made.clone());
@@ -405,7 +456,7 @@ impl Service {
                 timings,
                 bytes: made.length,
             });
-            let meta = meta(&plan, &ignored, company, Some(made));
+            let meta = meta(&plan, &decision, &commands, company, Some(made));
             Ok(Rendition { bytes, meta, verdict, decision, timings, engine })
         });
         Ok(renditions.collect())
@@ -435,7 +486,7 @@ impl Service {
 struct Planned {
     plan: Arc<Plan>,
     decision: Decision,
-    ignored: Vec<String>,
+    commands: Commands,
 }
 
 /// Cancels its work when nobody waits any more; afterwards it does no harm.
@@ -466,20 +517,33 @@ fn parsed(queries: &[String], company: &Company) -> Result<Vec<Result<Commands>>
 }
 
 /// decide → plan.
-fn planned(commands: &Commands, header: &Header, company: &Company) -> Result<(Plan, Decision)> {
-    let decision = decide::decide(commands, header, company)?;
+fn planned(commands: &Commands, header: &Header, company: &Company, hints: &Hints) -> Result<(Plan, Decision)> {
+    let decision = decide::decide(commands, header, company, hints)?;
     Ok((request::plan(commands, header, company, &decision)?, decision))
 }
 
 /// What a reply's headers need.
-fn meta(plan: &Plan, ignored: &[String], company: &Company, made: Option<Made>) -> Meta {
+fn meta(plan: &Plan, decision: &Decision, commands: &Commands, company: &Company, made: Option<Made>) -> Meta {
+    let verdict = made.as_ref().map(|made| &made.verdict);
+    let known = match verdict {
+        Some(verdict) => Some(verdict.served),
+        None => plan.encode.candidates.is_empty().then_some(plan.encode.requested),
+    };
+    let reason = match decision.format_reason {
+        FormatReason::Candidates => verdict.map(Verdict::reason),
+        FormatReason::Off | FormatReason::Ineligible | FormatReason::Unsupported => Some(decision.format_reason.word()),
+    };
     Meta {
-        mime: made.as_ref().map_or(plan.encode.requested.mime(), |made| made.mime),
+        mime: known.map(|spec| spec.mime()),
+        reason,
+        saved: verdict.and_then(Verdict::saved),
+        varies_by: decide::varies_by(commands, company),
+        hints_wanted: decide::hints_wanted(commands, company),
         length: made.as_ref().map(|made| made.length),
         etag: made.map(|made| made.etag),
         max_age_s: max_age_s(company.expiration_hours),
         headers: company.headers.clone(),
-        ignored: ignored.to_vec(),
+        ignored: commands.ignored.clone(),
         size: plan.size,
         plan_key: plan.key(),
     }

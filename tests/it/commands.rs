@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use calotype::catalog::{Company, SourceRoot};
-use calotype::decide::decide;
+use calotype::decide::{Hints, decide};
 use calotype::error::Error;
 use calotype::kernel::{Axis, Edge};
 use calotype::pixel::{Chroma, Model, PixelFormat, Size};
@@ -56,7 +56,7 @@ pub(crate) fn header(source: &str) -> Header {
 pub(crate) fn plan(source: &str, query: &str, company: &Company) -> Result<Plan, Error> {
     let commands = request::parse(query, company)?;
     let header = header(source);
-    let decision = decide(&commands, &header, company)?;
+    let decision = decide(&commands, &header, company, &Hints::default())?;
     request::plan(&commands, &header, company, &decision)
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use calotype::catalog::{Kernel, SourceRoot};
+use calotype::catalog::{Kernel, NetworkSignal, SourceRoot};
 use calotype::config::{Config, DEMO_COMPANY, EngineChoice, ErrorStyle, Flags, IMAGES_COMPANY};
 use calotype::error::{Blame, Error};
 use calotype::pixel::{Chroma, Size, WorkingSpace};
@@ -82,6 +82,14 @@ fn every_key_is_read() {
         upscale_without_fit = true
         expiration_hours = 0.5
         strict = true
+        bfc = true
+        dpr = true
+        network = true
+        network_signals = ["rtt", "save-data"]
+        avif = false
+        legacy_ua = true
+        ch_width = true
+        width_step = 200
         [company.Co.headers]
         Timing-Allow-Origin = "*"
         [company."A b"]
@@ -110,6 +118,9 @@ fn every_key_is_read() {
     assert_eq!((co.res_mode, co.working_space), (Kernel::Bicub, WorkingSpace::Linear));
     assert_eq!((co.bkg_color, co.expiration_hours), ([0x0a, 0xf0, 0xff], 0.5));
     assert!(co.upscale_without_fit && co.strict);
+    assert!(co.bfc && co.dpr && co.network && !co.avif && co.legacy_ua && co.ch_width);
+    assert_eq!(co.network_signals, [NetworkSignal::SaveData, NetworkSignal::Rtt], "in the order of Vary");
+    assert_eq!(co.width_step, 200);
     assert_eq!(co.headers, [(String::from("Timing-Allow-Origin"), String::from("*"))]);
     let other = &config.catalog.companies["A b"];
     assert_eq!((&other.source, other.jpeg_quality, other.jpeg_chroma), (&SourceRoot::Demo, 55, Chroma::Half));
@@ -165,7 +176,7 @@ fn an_unknown_key_names_the_nearest() {
     check_refused(load(&company("[company.Co.preset]\na = \"wid=1\"")), &["company.Co.preset", "presets"]);
     // Keys of features that are not there yet are as unknown as any.
     check_refused(load("[cache]\nmemory = \"1GiB\""), &["cache", "unknown key"]);
-    check_refused(load(&company("bfc = true")), &["company.Co.bfc", "unknown key"]);
+    check_refused(load(&company("default_image = \"x\"")), &["company.Co.default_image", "unknown key"]);
     check_refused(with_environment("", &[("CALOTYPE_DAEMON__THREAD", "1")]), &["CALOTYPE_DAEMON__THREAD", "threads"]);
     check_refused(with_environment("", &[("CALOTYPE_DEAMON__THREADS", "1")]), &["CALOTYPE_DEAMON__THREADS", "DAEMON"]);
     check_refused(with_environment("", &[("CALOTYPE_DAEMON_THREADS", "1")]), &["two underscores"]);
@@ -211,6 +222,13 @@ fn a_wrong_value_names_key_value_and_expectation() {
 #[test]
 fn a_wrong_company_names_key_value_and_expectation() {
     for (line, words) in [
+        ("bfc = \"on\"", ["company.Co.bfc", "\"on\"", "true or false"]),
+        (
+            "network_signals = [\"ping\"]",
+            ["company.Co.network_signals", "\"ping\"", "save-data | ect | downlink | rtt"],
+        ),
+        ("width_step = 0", ["company.Co.width_step", "0", "1 to 65535"]),
+        ("headers = { X-Smart-Imaging = \"1\" }", ["company.Co.headers.X-Smart-Imaging", "calotype itself", "another"]),
         ("max_pix = [1, 2, 3]", ["company.Co.max_pix", "a list", "[width, height]"]),
         ("max_pix = 3000", ["company.Co.max_pix", "3000", "[width, height]"]),
         ("default_pix = [1, -2]", ["company.Co.default_pix", "a list", "[width, height]"]),

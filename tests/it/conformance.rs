@@ -40,8 +40,7 @@ fn examples_over_the_socket() {
 
 fn examples(server: &dyn Server) {
     let rows = rows::load(&table()).unwrap_or_else(|e| panic!("{e}"));
-    let asked: Vec<&Row> =
-        rows.iter().filter(|row| row.content.revalidates.is_none() || server.revalidates()).collect();
+    let asked: Vec<&Row> = rows.iter().filter(|row| server.has_headers() || !row.content.needs_headers()).collect();
     let failures = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -63,11 +62,12 @@ fn examples(server: &dyn Server) {
 }
 
 fn check(server: &dyn Server, row: &Row) -> Result<(), String> {
-    let etag = match &row.content.revalidates {
-        Some(request) => Some(server.get(request, None)?.header("etag").ok_or("no ETag")?.to_owned()),
-        None => None,
-    };
-    let reply = server.get(&row.request, etag.as_deref())?;
+    let mut headers = row.content.send.clone();
+    if let Some(request) = &row.content.revalidates {
+        let etag = server.get(request, &[])?.header("etag").ok_or("no ETag")?.to_owned();
+        headers.push((String::from("If-None-Match"), etag));
+    }
+    let reply = server.get(&row.request, &headers)?;
     if reply.status != row.status {
         return Err(format!("status {} instead of {}: {}", reply.status, row.status, reply.text()));
     }
@@ -79,21 +79,34 @@ fn check(server: &dyn Server, row: &Row) -> Result<(), String> {
         return Err(String::from("a 304 with a body"));
     }
     shows(&reply, row)?;
-    let Content { says, same, differs, ignored, .. } = &row.content;
+    let Content { says, same, differs, ignored, vary, reason, smaller, .. } = &row.content;
     for word in says {
         if !reply.text().contains(word.as_str()) {
             return Err(format!("\"{}\" does not say \"{word}\"", reply.text()));
         }
     }
     if let Some(other) = same
-        && server.get(other, None)?.body != reply.body
+        && server.get(other, &[])?.body != reply.body
     {
         return Err(format!("not the same bytes as {other}"));
     }
     if let Some(other) = differs
-        && server.get(other, None)?.body == reply.body
+        && server.get(other, &[])?.body == reply.body
     {
         return Err(format!("the same bytes as {other}"));
+    }
+    if let Some(other) = smaller {
+        let length = server.get(other, &[])?.body.len();
+        if reply.body.len() >= length {
+            return Err(format!("{} bytes, {other} has {length}", reply.body.len()));
+        }
+    }
+    if reason.is_some() && reason.as_deref() != reply.header("x-smart-imaging-reason") {
+        return Err(format!("reason {:?} instead of {reason:?}", reply.header("x-smart-imaging-reason")));
+    }
+    let varies = reply.header("vary").map(|names| names.replace(", ", ","));
+    if server.has_headers() && varies != *vary {
+        return Err(format!("Vary {varies:?} instead of {vary:?}"));
     }
     match (ignored, reply.header("x-image-serving-ignored")) {
         (Some(want), Some(got)) if want == got => Ok(()),

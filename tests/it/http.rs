@@ -334,7 +334,6 @@ fn every_route_method_and_status() {
         ("GET", "/", 404, ""),
         ("GET", "/is/imagex", 404, ""),
         ("GET", "/is/content/Co/film.vtt", 404, ""),
-        ("GET", "/v1/explain/Co/A", 404, ""),
         ("POST", "/v1/invalidate", 404, ""),
         ("GET", "/livez/", 404, ""),
         ("GET", "//livez", 404, ""),
@@ -350,7 +349,13 @@ fn every_route_method_and_status() {
     for (socket, is_admin) in [(&site.data, false), (&site.admin, true)] {
         let mut client = Client::unix(socket);
         let only_admin = if is_admin { 200 } else { 404 };
-        let admin = [("GET", "/metrics", only_admin, ""), ("HEAD", "/v1/engines", only_admin, "")];
+        let admin = [
+            ("GET", "/metrics", only_admin, ""),
+            ("HEAD", "/v1/engines", only_admin, ""),
+            ("GET", "/v1/explain/Co/A?wid=300", only_admin, ""),
+            ("GET", "/v1/explain/Co/A?wid=abc", if is_admin { 400 } else { 404 }, ""),
+            ("GET", "/v1/explain/Co/Nope", 404, ""),
+        ];
         for (method, target, status, allow) in cases.iter().chain(&admin) {
             let reply = client.ask(method, target, &["X-Request-ID: t-1"]);
             assert_eq!((reply.status, reply.header("allow")), (*status, *allow), "{method} {target}: {reply}");

@@ -17,6 +17,7 @@ mod placement;
 mod property;
 mod readme;
 mod shaders;
+mod smart;
 mod store;
 mod support;
 mod systemd;

@@ -607,6 +607,7 @@ fn request(asset: &str, query: &str) -> ImageRequest {
         company: String::from(calotype::config::DEMO_COMPANY),
         asset: vec![asset.to_owned()],
         query: query.to_owned(),
+        hints: calotype::decide::Hints::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use calotype::catalog::Company;
-use calotype::decide::decide;
+use calotype::decide::{Hints, decide};
 use calotype::engine::scalar::Scalar;
 use calotype::engine::{Cancel, Job, run};
 use calotype::error::Result;
@@ -157,7 +157,7 @@ fn header(random: &mut SplitMix64, side_max: u32) -> Header {
 
 fn planned(query: &str, header: &Header, company: &Company) -> Result<Plan> {
     let commands = request::parse(query, company)?;
-    let decision = decide(&commands, header, company)?;
+    let decision = decide(&commands, header, company, &Hints::default())?;
     request::plan(&commands, header, company, &decision)
 }
 

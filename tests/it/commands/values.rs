@@ -112,10 +112,12 @@ const ROWS: &[Row] = &[
     row("qlt", &["1", "100", "85,0", "85,1"], &["0", "101", "-1", "85,2", "85,0,0", "85,", "8.5", ",1"], &[]),
     row(
         "dpr",
-        &["off", "on,2", "ON,1.5", "on,0.5", "on,1000"],
+        &["off", "on", "on,2", "ON,1.5", "on,0.5", "on,1000"],
         &["on,0", "on,-1", "on,1001", "2", "off,2", "on,2,2", "on,", "on,x"],
-        &["on"],
+        &[],
     ),
+    row("network", &["on", "off", "ON"], &["1", "true", "on,off"], &[]),
+    row("bfc", &["on", "off", "Off"], &["1", "false", "on,avif"], &[]),
     row("id", &["", "x", "any thing, at all", "1e308"], &[], &[]),
     row("req", &["img", "IMG"], &["image", "1", "img,xml"], &["tmb", "props,json", "saveToFile", "mbrSet"]),
 ];

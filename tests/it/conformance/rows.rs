@@ -33,8 +33,23 @@ pub(super) struct Content {
     pub(super) ignored: Option<String>,
     /// `lossy`, `lossless`: the kind of WebP.
     pub(super) lossless: Option<bool>,
+    /// `send=name:value`: request headers, as many as there are such words.
+    pub(super) send: Vec<(String, String)>,
+    /// `vary=names`: the request headers that the reply depends on; none without the word.
+    pub(super) vary: Option<String>,
+    /// `reason=word`: why this format is served.
+    pub(super) reason: Option<String>,
+    /// `smaller=request`: fewer bytes than the reply to that request, sent without headers.
+    pub(super) smaller: Option<String>,
     /// `revalidates=request`: sent with the ETag of that request's reply.
     pub(super) revalidates: Option<String>,
+}
+
+impl Content {
+    /// Whether it can only be asked of a server with headers.
+    pub(super) fn needs_headers(&self) -> bool {
+        self.revalidates.is_some() || self.reason.is_some() || !self.send.is_empty()
+    }
 }
 
 /// A rectangle of pixels.
@@ -91,9 +106,14 @@ impl Place {
 impl Row {
     /// The source it is about.
     pub(super) fn source(&self) -> &'static Source {
-        let name = self.request.strip_prefix("Co/").and_then(|rest| rest.split('?').next()).unwrap_or("");
+        let name = asset(&self.request).unwrap_or_default();
         bars::SOURCES.iter().find(|source| source.name == name).expect("checked when the row was loaded")
     }
+}
+
+/// What comes after the company.
+fn asset(request: &str) -> Option<&str> {
+    request.split('?').next()?.split_once('/').map(|(_, asset)| asset)
 }
 
 pub(super) fn load(table: &str) -> Result<Vec<Row>, String> {
@@ -128,7 +148,7 @@ fn row(line: &str) -> Result<Row, String> {
         return Err(String::from("needs a size and content: dst and src of a picture, says of an error"));
     }
     if place.is_some() {
-        let name = row.request.strip_prefix("Co/").and_then(|rest| rest.split('?').next());
+        let name = asset(&row.request);
         if !bars::SOURCES.iter().any(|source| Some(source.name) == name) {
             return Err(format!("no source {name:?}"));
         }
@@ -159,6 +179,13 @@ fn content(text: &str) -> Result<Content, String> {
             "ignored" => content.ignored = Some(value.to_owned()),
             "lossy" => content.lossless = Some(false),
             "lossless" => content.lossless = Some(true),
+            "send" => {
+                let (name, value) = value.split_once(':').ok_or_else(|| format!("{value}: no header"))?;
+                content.send.push((name.to_owned(), value.to_owned()));
+            }
+            "vary" => content.vary = Some(value.to_owned()),
+            "reason" => content.reason = Some(value.to_owned()),
+            "smaller" => content.smaller = Some(value.to_owned()),
             "revalidates" => content.revalidates = Some(value.to_owned()),
             _ => return Err(format!("unknown word {key}")),
         }

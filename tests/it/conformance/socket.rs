@@ -8,6 +8,14 @@ use std::time::{Duration, Instant};
 
 use super::wire::{Reply, Server};
 
+/// The reference's company, and the same with switches of Smart Imaging on.
+const COMPANIES: [(&str, &str); 4] = [
+    ("Co", "presets = { small = \"wid=240&qlt=70\" }"),
+    ("Bfc", "bfc = true"),
+    ("Dpr", "dpr = true"),
+    ("DprNet", "dpr = true\nnetwork = true"),
+];
+
 /// A running daemon; dropped, it is ended and waited for.
 pub(super) struct OverSocket {
     socket: PathBuf,
@@ -18,11 +26,10 @@ impl OverSocket {
     /// A daemon over the sources in `dir`, with the reference's company and its way of answering errors.
     pub(super) fn start(dir: &Path) -> Self {
         let file = dir.join("calotype.toml");
-        let text = format!(
-            "[daemon]\nerrors = \"compat\"\nengine = \"simd\"\ndeadline_ms = 60000\n\
-             [company.Co]\nsource = \"file://{}\"\n[company.Co.presets]\nsmall = \"wid=240&qlt=70\"\n",
-            dir.display()
-        );
+        let mut text = String::from("[daemon]\nerrors = \"compat\"\nengine = \"simd\"\ndeadline_ms = 60000\n");
+        for (company, switches) in COMPANIES {
+            text += &format!("[company.{company}]\nsource = \"file://{}\"\n{switches}\n", dir.display());
+        }
         std::fs::write(&file, text).expect("writable");
         let socket = dir.join("data.sock");
         let daemon = Command::new(env!("CARGO_BIN_EXE_calotype"))
@@ -48,12 +55,11 @@ impl Drop for OverSocket {
 }
 
 impl Server for OverSocket {
-    fn get(&self, request: &str, etag: Option<&str>) -> Result<Reply, String> {
+    fn get(&self, request: &str, headers: &[(String, String)]) -> Result<Reply, String> {
         let mut stream = UnixStream::connect(&self.socket).map_err(|e| e.to_string())?;
         stream.set_read_timeout(Some(Duration::from_secs(60))).map_err(|e| e.to_string())?;
-        let condition = etag.map(|etag| format!("If-None-Match: {etag}\r\n")).unwrap_or_default();
-        let head =
-            format!("GET /is/image/{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{condition}\r\n");
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let head = format!("GET /is/image/{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
         stream.write_all(head.as_bytes()).map_err(|e| e.to_string())?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
@@ -72,7 +78,7 @@ impl Server for OverSocket {
         }
     }
 
-    fn revalidates(&self) -> bool {
+    fn has_headers(&self) -> bool {
         true
     }
 }

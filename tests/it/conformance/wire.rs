@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use calotype::catalog::{Company, SourceRoot};
 use calotype::codec::{self, Allow};
-use calotype::decide::decide;
+use calotype::decide::{Hints, decide};
 use calotype::engine::scalar::Scalar;
 use calotype::engine::{Cancel, Job, run};
 use calotype::error::Error;
@@ -32,11 +32,11 @@ impl Reply {
 
 /// Something that answers `GET /is/image/…`.
 pub(super) trait Server: Sync {
-    /// The reply to a request; with `etag`, as `If-None-Match`.
-    fn get(&self, request: &str, etag: Option<&str>) -> Result<Reply, String>;
+    /// The reply to a request with these headers.
+    fn get(&self, request: &str, headers: &[(String, String)]) -> Result<Reply, String>;
 
-    /// Whether it answers conditional requests.
-    fn revalidates(&self) -> bool;
+    /// Whether it listens to headers.
+    fn has_headers(&self) -> bool;
 }
 
 /// Company `Co` of the reference.
@@ -65,7 +65,7 @@ impl InProcess {
 
         let header = codec::probe(&mut std::io::Cursor::new(&bytes), &allow)?;
         let commands = request::parse(query, &self.company)?;
-        let decision = decide(&commands, &header, &self.company)?;
+        let decision = decide(&commands, &header, &self.company, &Hints::default())?;
         let plan = Arc::new(request::plan(&commands, &header, &self.company, &decision)?);
         let source = Arc::new(codec::decode(&bytes, &header, plan.decode)?);
         let spec = plan.encode.requested;
@@ -79,7 +79,7 @@ impl InProcess {
 }
 
 impl Server for InProcess {
-    fn get(&self, request: &str, _: Option<&str>) -> Result<Reply, String> {
+    fn get(&self, request: &str, _: &[(String, String)]) -> Result<Reply, String> {
         Ok(self.rendition(request).unwrap_or_else(|error| Reply {
             status: 403,
             headers: vec![(String::from("content-type"), String::from("text/plain; charset=utf-8"))],
@@ -87,7 +87,7 @@ impl Server for InProcess {
         }))
     }
 
-    fn revalidates(&self) -> bool {
+    fn has_headers(&self) -> bool {
         false
     }
 }

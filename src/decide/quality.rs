@@ -1,0 +1,45 @@
+//! Which quality of one codec looks like which quality of another.
+//!
+//! Each codec counts quality in its own way. The tables say, for the JPEG that was asked for, what another codec needs so
+//! that nobody sees a difference; between their rows the value is linear.
+
+use crate::plan::{JpegQuality, WebpQuality};
+
+/// JPEG quality and WebP quality in hundredths (protocol.md 4.5, start table).
+const WEBP: [(u8, u16); 9] =
+    [(1, 100), (30, 3500), (50, 5500), (60, 6400), (70, 7200), (80, 8200), (90, 9000), (95, 9400), (100, 10_000)];
+
+/// The WebP quality that looks like a JPEG of `quality`.
+pub fn webp(quality: JpegQuality) -> WebpQuality {
+    WebpQuality(interpolated(&WEBP, quality.0))
+}
+
+/// The value of a table with rising keys at `key`; beyond its ends, that of its end.
+fn interpolated(table: &[(u8, u16)], key: u8) -> u16 {
+    let after = table.partition_point(|(k, _)| *k < key);
+    let (Some(&(k1, v1)), Some(&(k0, v0))) = (table.get(after), table.get(after.saturating_sub(1))) else {
+        return table.last().map_or(0, |(_, v)| *v);
+    };
+    if k1 == k0 {
+        return v1;
+    }
+    let (share, whole) = (i32::from(key.saturating_sub(k0)), i32::from(k1 - k0));
+    let value = i32::from(v0) + (i32::from(v1) - i32::from(v0)) * share / whole;
+    u16::try_from(value).unwrap_or(v1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_met_and_what_lies_between_rises() {
+        for (key, value) in WEBP {
+            assert_eq!(interpolated(&WEBP, key), value, "{key}");
+        }
+        assert_eq!(interpolated(&WEBP, 85), 8600);
+        assert_eq!(interpolated(&WEBP, 0), 100);
+        let all: Vec<u16> = (1..=100).map(|q| webp(JpegQuality(q)).0).collect();
+        assert!(all.is_sorted(), "{all:?}");
+    }
+}

@@ -1,0 +1,116 @@
+//! Plans, decisions and verdicts as JSON, for people: `/v1/explain` and `calotype render --json`.
+
+use serde_json::{Value, json};
+
+use crate::plan::{Decision, DecodeAs, EncodeSpec, Fill, Header, Pass, Plan, Resample, Unsharp, Verdict};
+
+/// What was found of a source.
+pub(super) fn source(header: &Header) -> Value {
+    json!({
+        "format": header.format.name(),
+        "width": header.size.w,
+        "height": header.size.h,
+        "orientation": header.orientation,
+        "alpha": header.native.alpha,
+        "converts_profile": header.converts_profile,
+    })
+}
+
+/// What was decided, each with its reason.
+pub fn decision(decision: &Decision) -> Value {
+    json!({
+        "dpr": { "value": decision.dpr.to_f64(), "reason": decision.dpr_reason.word() },
+        "width_max": decision.width_max,
+        "network": decision.network.map(|network| network.word()),
+        "format": {
+            "reason": decision.format_reason.word(),
+            "requested": spec(&decision.encode.requested),
+            "candidates": decision.encode.candidates.iter().map(spec).collect::<Vec<_>>(),
+        },
+    })
+}
+
+/// What is done.
+pub(super) fn plan(plan: &Plan) -> Value {
+    json!({
+        "key": format!("{:016x}", plan.key()),
+        "decode": match plan.decode {
+            DecodeAs::Native => "planes as stored",
+            DecodeAs::Rgb => "rgb",
+        },
+        "passes": plan.passes.iter().map(pass).collect::<Vec<_>>(),
+        "width": plan.size.w,
+        "height": plan.size.h,
+    })
+}
+
+/// What came of it.
+pub fn verdict(verdict: &Verdict) -> Value {
+    let tried = |(spec, bytes): &(EncodeSpec, u64)| {
+        let mut tried = self::spec(spec);
+        tried["bytes"] = json!(bytes);
+        tried
+    };
+    json!({
+        "served": verdict.served.mime(),
+        "reason": verdict.reason(),
+        "saved_bytes": verdict.saved(),
+        "tried": verdict.tried.iter().map(tried).collect::<Vec<_>>(),
+    })
+}
+
+fn spec(spec: &EncodeSpec) -> Value {
+    match spec {
+        EncodeSpec::Jpeg { quality, chroma, progressive } => json!({
+            "format": spec.name(),
+            "quality": quality.0,
+            "chroma": chroma.name(),
+            "progressive": progressive,
+        }),
+        EncodeSpec::Png => json!({ "format": spec.name() }),
+        EncodeSpec::Webp { quality } => json!({ "format": spec.name(), "quality": f64::from(quality.0) / 100.0 }),
+        EncodeSpec::WebpLossless => json!({ "format": spec.name(), "lossless": true }),
+    }
+}
+
+fn pass(pass: &Pass) -> Value {
+    let mut value = match pass {
+        Pass::YcbcrToRgb | Pass::Sharpen => json!({}),
+        Pass::RgbToYcbcr { chroma } => json!({ "chroma": chroma.name() }),
+        Pass::Load { space, add_alpha } => json!({ "space": space.name(), "add_alpha": add_alpha }),
+        Pass::Pack { space } => json!({ "space": space.name() }),
+        Pass::ResizeH(resample) | Pass::ResizeV(resample) => resized(resample),
+        Pass::UnsharpH(unsharp) | Pass::UnsharpV(unsharp) => sharpened(unsharp),
+        Pass::Place { canvas, x, y, fill } => json!({
+            "width": canvas.w,
+            "height": canvas.h,
+            "x": x,
+            "y": y,
+            "fill": match fill {
+                Fill::Transparent => String::from("transparent"),
+                Fill::Opaque([r, g, b]) => format!("{r:02x}{g:02x}{b:02x}"),
+            },
+        }),
+    };
+    value["pass"] = json!(pass.name());
+    value
+}
+
+fn resized(resample: &Resample) -> Value {
+    let axis = &resample.axis;
+    json!({
+        "kernel": resample.kernel.keyword(),
+        "from": axis.src_len,
+        "to": axis.dst_len,
+        "step": axis.step.to_f64(),
+    })
+}
+
+fn sharpened(unsharp: &Unsharp) -> Value {
+    json!({
+        "amount": f64::from(unsharp.amount_q10) / 1024.0,
+        "radius_px": unsharp.radius_px(),
+        "threshold": unsharp.threshold,
+        "mono": unsharp.mono,
+    })
+}
