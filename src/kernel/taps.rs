@@ -75,34 +75,28 @@ impl Taps {
     ///
     /// - Units: windows in source samples, absolute (`axis.src_first` included)
     /// - Edges: as `axis.edge` says
-    /// - Cost: about `2 · support · max(src_len, dst_len)` filter evaluations in f64
+    /// - Cost: `2 · support · max(step, 1)` filter evaluations in f64 for each output sample, up to the denominator of
+    ///   the step: from there on the windows repeat
     ///
     /// # Panics
     /// If the axis has no source or no output samples, or a step of 0: a bug in the caller.
     pub fn new(kernel: Kernel, axis: &Axis) -> Self {
         assert!(axis.src_len > 0 && axis.dst_len > 0 && axis.step.is_positive(), "{axis:?}");
-        let (origin, step) = (axis.origin.to_f64() - f64::from(axis.src_first), axis.step.to_f64());
         let len = axis.src_len as usize;
-        let windows: Vec<(usize, Vec<f64>)> = (0..axis.dst_len)
-            .map(|i| {
-                let centre = origin + (f64::from(i) + 0.5) * step;
-                let window =
-                    if kernel == Kernel::Trilin { trilin(centre, step) } else { stretched(kernel, centre, step) };
-                cut(window, len, axis.edge)
-            })
-            .collect();
+        let shapes = Shapes::new(kernel, axis);
+        let windows: Vec<Window<'_>> = (0..axis.dst_len).map(|i| shapes.get(i).cut(len, axis.edge)).collect();
 
-        let taps_per_px = windows.iter().map(|(_, w)| w.len()).max().unwrap_or(1).max(1);
+        let taps_per_px = windows.iter().map(|window| window.weights.len()).max().unwrap_or(1).max(1);
         let mut first = Vec::with_capacity(windows.len());
         let mut weights = vec![0.0; windows.len() * taps_per_px];
-        for ((left, window), row) in windows.into_iter().zip(weights.chunks_exact_mut(taps_per_px)) {
+        for (window, row) in windows.into_iter().zip(weights.chunks_exact_mut(taps_per_px)) {
             // A short window at the far end starts earlier, its front padded with zeros, so that `first + taps_per_px`
             // never leaves the source and no engine needs a bounds check per tap.
-            let start = left.min(len - taps_per_px);
-            for (t, w) in window.into_iter().enumerate() {
+            let start = window.first.min(len - taps_per_px);
+            for (out, w) in row[window.first - start..].iter_mut().zip(window.weights) {
                 #[expect(clippy::cast_possible_truncation, reason = "weights are handed out in f32")]
                 {
-                    row[left - start + t] = w as f32;
+                    *out = (w / window.sum) as f32;
                 }
             }
             #[expect(clippy::cast_possible_truncation, reason = "an index into u32 samples")]
@@ -137,18 +131,118 @@ impl Taps {
     }
 }
 
-/// The filter centred on `centre`, stretched on reduction, as (first sample, weights summing to 1) before any edge.
-fn stretched(kernel: Kernel, centre: f64, step: f64) -> (i64, Vec<f64>) {
+/// The windows before any edge, each once: after as many output samples as the step has in its denominator, the centres
+/// have moved by exactly its numerator, a whole number of source samples, and every filter but `trilin`, whose pyramid
+/// stays where it is, takes the same weights again.
+#[derive(Debug)]
+struct Shapes {
+    /// All weights; those of one window sum to 1.
+    weights: Vec<f64>,
+    /// First sample of each window and where its weights end; they begin where the last one's end.
+    windows: Vec<(i64, usize)>,
+    /// Source samples from a window to the same one again.
+    shift: i64,
+}
+
+/// Weights from a first sample on.
+#[derive(Clone, Copy, Debug)]
+struct Shape<'a> {
+    left: i64,
+    weights: &'a [f64],
+}
+
+/// What an edge leaves of a [`Shape`]: never empty, zeros trimmed at both ends.
+#[derive(Clone, Copy, Debug)]
+struct Window<'a> {
+    first: usize,
+    weights: &'a [f64],
+    /// What the weights are to be divided by.
+    sum: f64,
+}
+
+impl Shapes {
+    fn new(kernel: Kernel, axis: &Axis) -> Self {
+        let (origin, step) = (axis.origin.to_f64() - f64::from(axis.src_first), axis.step.to_f64());
+        let repeats = match (u32::try_from(axis.step.den()), i64::try_from(axis.step.num())) {
+            (Ok(period), Ok(shift)) if kernel != Kernel::Trilin && period < axis.dst_len => Some((period, shift)),
+            _ => None,
+        };
+        let (period, shift) = repeats.unwrap_or((axis.dst_len, 0));
+        let mut shapes = Self { weights: Vec::new(), windows: Vec::with_capacity(period as usize), shift };
+        for i in 0..period {
+            let centre = origin + (f64::from(i) + 0.5) * step;
+            let from = shapes.weights.len();
+            let left = match kernel {
+                Kernel::Trilin => trilin(centre, step, &mut shapes.weights),
+                _ => stretched(kernel, centre, step, &mut shapes.weights),
+            };
+            let weights = &mut shapes.weights[from..];
+            let sum: f64 = weights.iter().sum();
+            for w in weights {
+                *w /= sum;
+            }
+            shapes.windows.push((left, shapes.weights.len()));
+        }
+        shapes
+    }
+
+    /// Of output sample `i`.
+    fn get(&self, i: u32) -> Shape<'_> {
+        let (i, period) = (i as usize, self.windows.len());
+        let (left, to) = self.windows[i % period];
+        let from = (i % period).checked_sub(1).map_or(0, |before| self.windows[before].1);
+        Shape { left: left + (i / period) as i64 * self.shift, weights: &self.weights[from..to] }
+    }
+}
+
+impl<'a> Shape<'a> {
+    /// The part inside `0..len`.
+    fn cut(self, len: usize, edge: Edge) -> Window<'a> {
+        let Self { left, weights } = self;
+        let last = i64::try_from(len).unwrap_or(i64::MAX) - 1;
+        // Samples of the window before the first and up to the last.
+        let index = |j: i64| usize::try_from(j - left).unwrap_or(0).min(weights.len());
+        let (from, to) = (index(0), index(last + 1));
+        // What it lost beyond an end with nothing behind it; beyond a transparent end nothing is lost.
+        let sum_of = |beyond: &[f64]| beyond.iter().sum::<f64>();
+        let lost = match edge {
+            Edge::Renormalise => sum_of(&weights[..from]) + sum_of(&weights[to..]),
+            Edge::Transparent => 0.0,
+            Edge::TransparentFirst => sum_of(&weights[to..]),
+            Edge::TransparentLast => sum_of(&weights[..from]),
+        };
+        let inside = &weights[from..to];
+        let seen = inside.iter().position(|w| *w != 0.0).zip(inside.iter().rposition(|w| *w != 0.0));
+        let kept = 1.0 - lost;
+        match seen {
+            _ if kept.abs() < 1e-6 => Self::nearest(left, len),
+            None if edge == Edge::Renormalise => Self::nearest(left, len),
+            None => Window { first: 0, weights: &[0.0], sum: 1.0 },
+            Some((a, b)) => {
+                let first = usize::try_from(left).unwrap_or(0) + a;
+                Window { first, weights: &inside[a..=b], sum: kept }
+            }
+        }
+    }
+
+    /// A window with nearly nothing inside (an output sample far outside the source) reads the nearest sample.
+    fn nearest(left: i64, len: usize) -> Window<'a> {
+        let first = usize::try_from(left).unwrap_or(0).min(len - 1);
+        Window { first, weights: &[1.0], sum: 1.0 }
+    }
+}
+
+/// Appends the filter centred on `centre`, stretched on reduction; gives its first sample.
+fn stretched(kernel: Kernel, centre: f64, step: f64, weights: &mut Vec<f64>) -> i64 {
     let stretch = step.max(1.0);
     let reach = kernel.support() * stretch;
     let (left, right) = (floor_i64(centre - reach), floor_i64(centre + reach));
-    let weights: Vec<f64> =
-        (left..=right).map(|j| kernel.weight((j as f64 + 0.5 - centre) / stretch, step > 1.0)).collect();
-    normalised(left, weights)
+    weights.extend((left..=right).map(|j| kernel.weight((j as f64 + 0.5 - centre) / stretch, step > 1.0)));
+    left
 }
 
-/// Two box pyramid levels blended by log2 of the step, each read bilinearly.
-fn trilin(centre: f64, step: f64) -> (i64, Vec<f64>) {
+/// Appends two box pyramid levels blended by log2 of the step, each read bilinearly; gives the first sample.
+fn trilin(centre: f64, step: f64, weights: &mut Vec<f64>) -> i64 {
     let lambda = step.max(1.0).log2();
     let level = lambda.floor();
     let mut left = i64::MAX;
@@ -170,61 +264,14 @@ fn trilin(centre: f64, step: f64) -> (i64, Vec<f64>) {
             }
         }
     }
-    let mut weights = vec![0.0; usize::try_from(right - left).unwrap_or(1)];
+    let at = weights.len();
+    weights.resize(at + usize::try_from(right - left).unwrap_or(1), 0.0);
     for (from, to, weight) in cells {
         for j in from..to {
-            weights[usize::try_from(j - left).unwrap_or(0)] += weight;
+            weights[at + usize::try_from(j - left).unwrap_or(0)] += weight;
         }
     }
-    normalised(left, weights)
-}
-
-fn normalised(left: i64, mut weights: Vec<f64>) -> (i64, Vec<f64>) {
-    let sum: f64 = weights.iter().sum();
-    for w in &mut weights {
-        *w /= sum;
-    }
-    (left, weights)
-}
-
-/// The part of a window inside `0..len`: never empty, zeros trimmed at both ends.
-fn cut((left, weights): (i64, Vec<f64>), len: usize, edge: Edge) -> (usize, Vec<f64>) {
-    let last = i64::try_from(len).unwrap_or(i64::MAX) - 1;
-    // What the window lost beyond an end with nothing behind it; beyond a transparent end nothing is lost.
-    let mut lost = 0.0;
-    let mut inside: Vec<(usize, f64)> = Vec::new();
-    for (j, w) in (left..).zip(weights) {
-        let transparent = match edge {
-            Edge::Renormalise => false,
-            Edge::Transparent => true,
-            Edge::TransparentFirst => j < 0,
-            Edge::TransparentLast => j > last,
-        };
-        match usize::try_from(j) {
-            Ok(at) if j <= last && w != 0.0 => inside.push((at, w)),
-            Ok(_) if j <= last => {}
-            _ if transparent => {}
-            _ => lost += w,
-        }
-    }
-    let kept = 1.0 - lost;
-    if kept.abs() < 1e-6 || (inside.is_empty() && edge == Edge::Renormalise) {
-        // A window with nearly nothing inside (an output sample far outside the source) reads the nearest sample.
-        let nearest = if left > last { len - 1 } else { usize::try_from(left.max(0)).unwrap_or(0).min(len - 1) };
-        return (nearest, vec![1.0]);
-    }
-    if inside.is_empty() {
-        return (0, vec![0.0]);
-    }
-    for (_, w) in &mut inside {
-        *w /= kept;
-    }
-    let first = inside[0].0;
-    let mut window = vec![0.0; inside[inside.len() - 1].0 - first + 1];
-    for (j, w) in inside {
-        window[j - first] = w;
-    }
-    (first, window)
+    left
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "coordinates are bounded by limits::SOURCE_SIDE_MAX")]
