@@ -8,7 +8,7 @@ use calotype::engine::Engine;
 use calotype::engine::scalar::Scalar;
 use calotype::engine::simd::{Level, Simd};
 use calotype::kernel::{Axis, Edge, Kernel};
-use calotype::pixel::{Chroma, Image, Model, PixelFormat, Ratio, Size, WorkingSpace};
+use calotype::pixel::{Chroma, Image, Model, PixelFormat, Ratio, Size, WorkingSpace, testcard};
 use calotype::plan::{DecodeAs, Fill, Pass, Plan, Resample, Unsharp};
 
 use crate::codecs::{corpus, decode_as};
@@ -461,6 +461,35 @@ fn every_instruction_set_equals_scalar() {
         assert!(ran.contains(&name), "REQUIRE_SIMD={required}: {name} is no set of instructions of this architecture");
     }
     println!("instruction sets that ran: {}", ran.join(", "));
+}
+
+/// Cut-out pictures at each level: blocks that are clear, opaque and neither stand side by side, so that windows reach
+/// from each kind into each other, down strips of full and of partial height.
+#[test]
+fn cut_out_pictures() {
+    let (source, dst) = (Size::new(463, 151), Size::new(171, 55));
+    let mut vase = testcard::vase(source, 5);
+    // Hard edges too, one on a block's border, one inside a block.
+    for (y, row) in vase.planes_mut()[3].data_mut().chunks_exact_mut(source.w as usize).enumerate() {
+        row[320..407].fill(if y % 90 < 70 { 255 } else { 0 });
+        row[407..].fill(if y < 100 { 0 } else { 255 });
+    }
+    let vase = Arc::new(vase);
+    for space in spaces(PixelFormat::RGBA) {
+        for edge in [Edge::Renormalise, Edge::Transparent] {
+            let turn = |src, dst| resample(Kernel::Sharp2, Axis { edge, ..Axis::whole(src, dst) });
+            let passes = vec![
+                Pass::Load { space, add_alpha: false },
+                Pass::ResizeH(turn(source.w, dst.w)),
+                Pass::ResizeV(turn(source.h, dst.h)),
+                Pass::Pack { space },
+            ];
+            for level in Level::NAMES.iter().filter_map(|name| Level::named(name)) {
+                let name = format!("{level}: {space:?} {edge:?}");
+                assert_rendition(&name, &Simd::with_level(level), &vase, dst, &passes);
+            }
+        }
+    }
 }
 
 /// A job that nobody waits for ends as `Cancelled`, each of its plans.

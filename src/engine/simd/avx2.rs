@@ -1,4 +1,6 @@
 //! [`Lanes`] as AVX2 has them: two registers a vector.
+//!
+//! Both are written out, where `map` would be shorter: a closure that is not inlined is compiled without AVX2.
 
 use std::arch::x86_64::*;
 
@@ -170,13 +172,26 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn look_up(self, table: &[f32; 256], bytes: &[u8; 16]) -> Self::F {
+        // SAFETY: as of `op!`; a byte is an index of the table.
+        unsafe {
+            let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
+            let upper = _mm_unpackhi_epi64(bytes, bytes);
+            [
+                _mm256_i32gather_ps::<4>(table.as_ptr(), _mm256_cvtepu8_epi32(bytes)),
+                _mm256_i32gather_ps::<4>(table.as_ptr(), _mm256_cvtepu8_epi32(upper)),
+            ]
+        }
+    }
+
+    #[inline(always)]
     fn as_float(self, v: Self::I) -> Self::F {
-        op!(v.map(|v| _mm256_castsi256_ps(v)))
+        op!([_mm256_castsi256_ps(v[0]), _mm256_castsi256_ps(v[1])])
     }
 
     #[inline(always)]
     fn as_int(self, v: Self::F) -> Self::I {
-        op!(v.map(|v| _mm256_castps_si256(v)))
+        op!([_mm256_castps_si256(v[0]), _mm256_castps_si256(v[1])])
     }
 
     #[inline(always)]
@@ -191,10 +206,11 @@ impl Lanes for Avx2 {
 
     #[inline(always)]
     fn reciprocal(self, v: Self::F) -> Self::F {
-        op!(v.map(|v| {
-            let positive = _mm256_cmp_ps::<_CMP_GT_OQ>(v, _mm256_setzero_ps());
-            _mm256_and_ps(_mm256_div_ps(_mm256_set1_ps(1.0), v), positive)
-        }))
+        op!({
+            let (zero, one) = (_mm256_setzero_ps(), _mm256_set1_ps(1.0));
+            let positive = [_mm256_cmp_ps::<_CMP_GT_OQ>(v[0], zero), _mm256_cmp_ps::<_CMP_GT_OQ>(v[1], zero)];
+            [_mm256_and_ps(_mm256_div_ps(one, v[0]), positive[0]), _mm256_and_ps(_mm256_div_ps(one, v[1]), positive[1])]
+        })
     }
 
     #[inline(always)]

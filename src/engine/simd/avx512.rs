@@ -154,6 +154,15 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn look_up(self, table: &[f32; 256], bytes: &[u8; 16]) -> Self::F {
+        // SAFETY: as of `op!`; a byte is an index of the table.
+        unsafe {
+            let at = _mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.as_ptr().cast()));
+            _mm512_i32gather_ps::<4>(at, table.as_ptr())
+        }
+    }
+
+    #[inline(always)]
     fn as_float(self, v: Self::I) -> Self::F {
         op!(_mm512_castsi512_ps(v))
     }

@@ -7,7 +7,7 @@
 
 use super::lanes::{Lanes, Line};
 use super::level::Work;
-use super::strip::{BLOCK, Rows, STRIP, Scratch, padded, put_rows};
+use super::strip::{BLOCK, Rows, STRIP, Scratch, put_rows};
 use super::windows::Fixed;
 
 /// Fractional bits between the halves.
@@ -92,13 +92,11 @@ impl Work for FixedStrip<'_> {
 #[inline(always)]
 fn interleave<L: Lanes>(l: L, src: &Rows<'_>, (top, bottom): (usize, usize), x: usize, block: &mut [Line]) {
     let zero = l.splat(0);
+    let mut rest = [0; BLOCK];
     for (pair, lines) in (top..bottom).zip(block.as_chunks_mut::<4>().0) {
         // The row below the last one has weight 0.
-        let (even, odd) = (src.row(2 * pair), src.row((2 * pair + 1).min(src.h - 1)));
-        let (even, odd) = match (even[x..].first_chunk(), odd[x..].first_chunk()) {
-            (Some(even), Some(odd)) => (l.load_u8(even), l.load_u8(odd)),
-            _ => (l.load_u8(&padded(&even[x..])), l.load_u8(&padded(&odd[x..]))),
-        };
+        let even = l.load_u8(src.block(2 * pair, x, &mut rest));
+        let odd = l.load_u8(src.block((2 * pair + 1).min(src.h - 1), x, &mut rest));
         let (lo, hi) = (l.unpack_lo_u8(even, odd), l.unpack_hi_u8(even, odd));
         l.store(&mut lines[0], l.unpack_lo_u8(lo, zero));
         l.store(&mut lines[1], l.unpack_hi_u8(lo, zero));

@@ -55,6 +55,8 @@ pub(super) trait Lanes: Copy {
     fn splat_f(self, v: f32) -> Self::F;
     /// 16 bytes as 0.0 to 255.0.
     fn levels(self, bytes: &[u8; 16]) -> Self::F;
+    /// The table's entries for 16 bytes.
+    fn look_up(self, table: &[f32; 256], bytes: &[u8; 16]) -> Self::F;
     fn as_float(self, v: Self::I) -> Self::F;
     fn as_int(self, v: Self::F) -> Self::I;
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
@@ -302,6 +304,10 @@ impl Lanes for Portable {
 
     fn levels(self, bytes: &[u8; 16]) -> Self::F {
         bytes.map(f32::from)
+    }
+
+    fn look_up(self, table: &[f32; 256], bytes: &[u8; 16]) -> Self::F {
+        bytes.map(|b| table[usize::from(b)])
     }
 
     fn as_float(self, v: Self::I) -> Self::F {

@@ -133,24 +133,38 @@ impl Axes {
         let size = self.dst_size();
         let strip_len = STRIP * size.w as usize;
         let mut planes: Vec<Plane<u8>> = src.iter().map(|_| Plane::new(size)).collect();
-        let is_fixed = !has_alpha && curve.is_none() && Fixed::suits(&self.v.fixed, &self.h.fixed);
+        let is_fixed =
+            level.multiplies_pairs() && !has_alpha && curve.is_none() && Fixed::suits(self.v.fixed(), self.h.fixed());
         Scratch::with(|scratch| {
             if is_fixed {
                 for (src, plane) in src.iter().zip(&mut planes) {
                     for (i, dst) in plane.data_mut().chunks_mut(strip_len).enumerate() {
                         cancel.check("resize")?;
-                        let (v, h) = (&self.v.fixed, &self.h.fixed);
+                        let (v, h) = (self.v.fixed(), self.h.fixed());
                         level.run(FixedStrip { src: *src, v, h, y: i * STRIP, dst, scratch });
                     }
                 }
                 return Ok(planes);
             }
             let mut strips: Vec<_> = planes.iter_mut().map(|plane| plane.data_mut().chunks_mut(strip_len)).collect();
+            let mut veils = Vec::new();
             for y in (0..size.h as usize).step_by(STRIP) {
                 cancel.check("resize")?;
                 let mut dst: Vec<&mut [u8]> = strips.iter_mut().filter_map(Iterator::next).collect();
-                let (v, h) = (&self.v.float, &self.h.float);
-                level.run(FloatStrip { src, has_alpha, curve, v, h, y, dst: &mut dst, scratch });
+                let (v, h) = (self.v.pairs(), self.h.pairs());
+                let dst_w = size.w as usize;
+                level.run(FloatStrip {
+                    src,
+                    has_alpha,
+                    curve,
+                    v,
+                    h,
+                    dst_w,
+                    y,
+                    dst: &mut dst,
+                    veils: &mut veils,
+                    scratch,
+                });
             }
             drop(strips);
             Ok(planes)

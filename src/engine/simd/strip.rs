@@ -49,15 +49,16 @@ impl<'a> Rows<'a> {
     pub(super) fn row(&self, y: usize) -> &'a [u8] {
         &self.data[y * self.stride..][..self.w]
     }
-}
 
-/// The last, partial block of a row; what lies beyond it is never weighed.
-#[inline(always)]
-pub(super) fn padded(rest: &[u8]) -> [u8; BLOCK] {
-    let mut block = [0; BLOCK];
-    let len = rest.len().min(BLOCK);
-    block[..len].copy_from_slice(&rest[..len]);
-    block
+    /// Columns `x .. x + 64` of row `y`. What lies beyond its end is never weighed; `rest` is room for such a block.
+    #[inline(always)]
+    pub(super) fn block<'b>(&'b self, y: usize, x: usize, rest: &'b mut [u8; BLOCK]) -> &'b [u8; BLOCK] {
+        let row = &self.row(y)[x..];
+        row.first_chunk().unwrap_or_else(|| {
+            rest[..row.len()].copy_from_slice(row);
+            rest
+        })
+    }
 }
 
 /// Writes 16 columns from `x` on of a strip's rows, as many as there are.

@@ -1,6 +1,6 @@
 //! Tap tables as the kernels read them: zeros trimmed, in f32 and in fixed point, remembered per thread.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -61,6 +61,25 @@ impl<T> Windows<T> {
     }
 }
 
+impl Windows<f32> {
+    /// Neighbouring windows 2 i and 2 i + 1 as one: the weights of both over all samples that either reads.
+    fn paired(&self) -> Windows<[f32; 2]> {
+        let mut pairs = Windows::default();
+        for pair in self.spans.chunks(2) {
+            let (a, b) = (pair[0], pair[pair.len() - 1]);
+            let start = a.start.min(b.start);
+            let at = pairs.weights.len();
+            pairs.push(start, (start..a.end().max(b.end())).map(|_| [0.0; 2]));
+            for (i, span) in [a, b].into_iter().enumerate() {
+                for (pair, w) in pairs.weights[at + span.start - start..].iter_mut().zip(self.weights(span)) {
+                    pair[i] = *w;
+                }
+            }
+        }
+        pairs
+    }
+}
+
 /// Windows in fixed point, two i16 weights in each i32: the even source sample's below, the odd one's above.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fixed {
@@ -91,7 +110,11 @@ const GAIN_MAX: f32 = 2.0;
 #[derive(Clone, Debug)]
 pub(super) struct Prepared {
     pub(super) float: Windows<f32>,
-    pub(super) fixed: Fixed,
+    pairs: OnceCell<Windows<[f32; 2]>>,
+    fixed: OnceCell<Fixed>,
+    /// Largest |weight|, and largest sum of |weights| of a window.
+    largest: f32,
+    gain: f32,
     /// Whether every window sums to 1.
     pub(super) is_unit: bool,
 }
@@ -134,10 +157,21 @@ impl Prepared {
             largest = window.iter().fold(largest, |m, w| m.max(w.abs()));
             gain = gain.max(window.iter().map(|w| w.abs()).sum());
             is_unit &= (window.iter().sum::<f32>() - 1.0).abs() < 1e-4;
-            float.push(first + zeros, window.iter().copied());
+            // A window with nothing in it stays beside its neighbours, or they would seem to reach that far.
+            let start = float.spans.last().filter(|_| window.is_empty()).map_or(first + zeros, |span| span.start);
+            float.push(start, window.iter().copied());
         }
-        let fixed = fixed(&float, largest, gain);
-        Self { float, fixed, is_unit }
+        Self { float, pairs: OnceCell::new(), fixed: OnceCell::new(), largest, gain, is_unit }
+    }
+
+    /// The windows as `float` reads them; made when first asked for, as each picture takes one way alone.
+    pub(super) fn pairs(&self) -> &Windows<[f32; 2]> {
+        self.pairs.get_or_init(|| self.float.paired())
+    }
+
+    /// The windows as `fixed` reads them; made when first asked for.
+    pub(super) fn fixed(&self) -> &Fixed {
+        self.fixed.get_or_init(|| fixed(&self.float, self.largest, self.gain))
     }
 }
 
@@ -151,10 +185,12 @@ fn fixed(float: &Windows<f32>, largest: f32, gain: f32) -> Fixed {
     }
     let one = (1_u32 << bits) as f32;
     let mut windows = Windows::default();
+    let mut pairs = Vec::new();
     let mut error = 0.0_f32;
     for &span in &float.spans {
         let first = span.start / 2;
-        let mut pairs = vec![[0_i16; 2]; span.end().div_ceil(2) - first];
+        pairs.clear();
+        pairs.resize(span.end().div_ceil(2) - first, [0_i16; 2]);
         let (mut carry, mut above, mut below) = (0.0, 0.0, 0.0_f32);
         for (i, w) in float.weights(span).iter().enumerate() {
             let exact = w * one;
@@ -166,7 +202,7 @@ fn fixed(float: &Windows<f32>, largest: f32, gain: f32) -> Fixed {
             pairs[(span.start + i) / 2 - first][(span.start + i) % 2] = rounded as i16;
         }
         error = error.max(above.max(below));
-        windows.push(first, pairs.into_iter().map(|[even, odd]| pair_of(even, odd)));
+        windows.push(first, pairs.iter().map(|[even, odd]| pair_of(*even, *odd)));
     }
     Fixed { windows, bits, gain, error }
 }
