@@ -13,7 +13,7 @@ use calotype::engine::scalar::Scalar;
 use calotype::engine::simd::{Level, Simd};
 use calotype::engine::{self, Cancel, Engine, Job};
 use calotype::kernel::{Axis, Kernel};
-use calotype::pixel::{Chroma, Image, Model, PixelFormat, Size, WorkingSpace, testcard};
+use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, WorkingSpace, testcard};
 use calotype::plan::{DecodeAs, EncodeLadder, EncodeSpec, Fill, Pass, Plan, Resample, Unsharp};
 use criterion::{Criterion, Throughput};
 use fast_image_resize as fir;
@@ -67,12 +67,19 @@ fn figures() {
     println!(
         "\nresize of R G B A {SOURCE} to {VIEW}, premultiplied: fast_image_resize 6 U8x4 with mul and div | calotype, planar"
     );
-    let vase = Arc::new(testcard::vase(SOURCE, 7));
-    let rgba = plan(&vase, VIEW, resize(PixelFormat::RGBA, WorkingSpace::Encoded, false));
-    check(&simd, &vase, &rgba);
-    let interleaved = fir_image(&vase, fir::PixelType::U8x4);
-    let mut peer = Peer::new(fir::PixelType::U8x4);
-    alternate("fast_image_resize", || peer.resize(&interleaved), "calotype simd", || work(&simd, &vase, &rgba));
+    // A cut-out product, as such pictures mostly are, and the worst case: a veil under which nothing can be left out.
+    for (name, picture) in [("vase", testcard::vase(SOURCE, 7)), ("veil", veil())] {
+        let alpha = picture.planes()[3].data();
+        let share = |level| 100 * alpha.iter().filter(|a| **a == level).count() / alpha.len();
+        let (clear, opaque) = (share(0), share(255));
+        println!("  {name}: {clear} % clear, {opaque} % opaque, {} % between", 100 - clear - opaque);
+        let picture = Arc::new(picture);
+        let rgba = plan(&picture, VIEW, resize(PixelFormat::RGBA, WorkingSpace::Encoded, false));
+        check(&simd, &picture, &rgba);
+        let interleaved = fir_image(&picture, fir::PixelType::U8x4);
+        let mut peer = Peer::new(fir::PixelType::U8x4);
+        alternate("fast_image_resize", || peer.resize(&interleaved), "calotype simd", || work(&simd, &picture, &rgba));
+    }
 
     println!("\nresize of {SOURCE} to {VIEW}, planar both: R G B | Y Cb Cr 4:2:0");
     let ycc = Arc::new(as_420(&photo));
@@ -267,6 +274,14 @@ fn unsharp(radius_px: f64, mono: bool) -> Vec<Pass> {
     vec![Pass::UnsharpH(unsharp), Pass::UnsharpV(unsharp)]
 }
 
+/// The photograph under an alpha that is neither 0 nor 255 anywhere: another photograph's green.
+fn veil() -> Image {
+    let mut planes = testcard::photo(SOURCE, 7).planes().to_vec();
+    let alpha = testcard::photo(SOURCE, 11).planes()[1].data().iter().map(|a| (*a).clamp(1, 254)).collect();
+    planes.push(Plane::from_vec(SOURCE, alpha));
+    Image::from_planes(SOURCE, PixelFormat::RGBA, planes)
+}
+
 fn as_420(rgb: &Arc<Image>) -> Image {
     scalar(rgb, &plan(rgb, rgb.size(), vec![Pass::RgbToYcbcr { chroma: Chroma::Half }]))
 }
@@ -281,7 +296,7 @@ fn groups(criterion: &mut Criterion) {
     engines.push((String::from("scalar"), Arc::new(Scalar)));
 
     let photo = Arc::new(testcard::photo(SOURCE, 7));
-    let vase = Arc::new(testcard::vase(SOURCE, 7));
+    let (vase, veil) = (Arc::new(testcard::vase(SOURCE, 7)), Arc::new(veil()));
     let ycc = Arc::new(as_420(&photo));
     let encoded = WorkingSpace::Encoded;
     let view = Arc::new(scalar(&photo, &plan(&photo, VIEW, resize(PixelFormat::RGB, encoded, false))));
@@ -304,6 +319,7 @@ fn groups(criterion: &mut Criterion) {
             resize(PixelFormat::RGB, WorkingSpace::Linear, false),
         ),
         ("resize", "rgba/2048x1358→754x500/sharp2", &vase, VIEW, resize(PixelFormat::RGBA, encoded, false)),
+        ("resize", "rgba-veil/2048x1358→754x500/sharp2", &veil, VIEW, resize(PixelFormat::RGBA, encoded, false)),
         ("resize", "420/2048x1358→754x500/sharp2", &ycc, VIEW, resize(YCC_420, encoded, false)),
         ("resize_h", "rgb/2048→754/sharp2", &photo, halved(true), only(encoded, 1)),
         ("resize_v", "rgb/1358→500/sharp2", &photo, halved(false), only(encoded, 2)),
