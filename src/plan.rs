@@ -191,6 +191,46 @@ pub struct JpegQuality(pub u8);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WebpQuality(pub u16);
 
+/// Quantiser of a lossy AVIF, 0 (finest) to 63 (coarsest): libaom's `cq-level`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AvifQuantiser(pub u8);
+
+/// How hard the AVIF encoder tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AvifEffort {
+    /// A fifth of the time of the usual effort, an eighth more bytes.
+    Quick,
+    /// For a client who waits: under 400 ms a megapixel, since pictures too busy for that get the quick effort.
+    Usual,
+    /// For nobody who waits: two to three times the time of the usual effort, 5 % fewer bytes.
+    Thorough,
+}
+
+impl AvifEffort {
+    /// What a client who waits gets for a picture of `size`; `None` where AVIF is not for him.
+    ///
+    /// Small pictures take longest a pixel, and large ones lose little by the quick effort (`docs/measurements.md`). Above
+    /// level 6.0 of AV1 (annex A.3), the last that AVIF's profiles allow, decoders promise nothing.
+    pub fn for_size(size: Size) -> Option<Self> {
+        match size.pixels() {
+            _ if size.w > 16_384 || size.h > 8_704 => None,
+            ..16_384 => Some(Self::Quick),
+            16_384..4_194_304 => Some(Self::Usual),
+            4_194_304..=35_651_584 => Some(Self::Quick),
+            35_651_585.. => None,
+        }
+    }
+
+    /// Lower-case name for logs and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Usual => "usual",
+            Self::Thorough => "thorough",
+        }
+    }
+}
+
 /// How to encode a rendition. Alpha is encoded when the pixels have it and the format can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EncodeSpec {
@@ -212,6 +252,17 @@ pub enum EncodeSpec {
     },
     /// Lossless WebP.
     WebpLossless,
+    /// Lossy AVIF; its alpha is lossless.
+    Avif {
+        /// Quality.
+        quantiser: AvifQuantiser,
+        /// Time.
+        effort: AvifEffort,
+        /// 4:2:0 or 4:4:4; planes that are 4:2:0 stay so.
+        chroma: Chroma,
+    },
+    /// Lossless AVIF.
+    AvifLossless,
 }
 
 impl EncodeSpec {
@@ -221,6 +272,7 @@ impl EncodeSpec {
             Self::Jpeg { .. } => "image/jpeg",
             Self::Png => "image/png",
             Self::Webp { .. } | Self::WebpLossless => "image/webp",
+            Self::Avif { .. } | Self::AvifLossless => "image/avif",
         }
     }
 
@@ -230,13 +282,14 @@ impl EncodeSpec {
             Self::Jpeg { .. } => "jpeg",
             Self::Png => "png",
             Self::Webp { .. } | Self::WebpLossless => "webp",
+            Self::Avif { .. } | Self::AvifLossless => "avif",
         }
     }
 
     /// Whether Y Cb Cr planes are encoded as they are; else R G B must be made of them.
     pub fn takes_ycbcr(&self) -> bool {
         match self {
-            Self::Jpeg { .. } => true,
+            Self::Jpeg { .. } | Self::Avif { .. } | Self::AvifLossless => true,
             Self::Png | Self::Webp { .. } | Self::WebpLossless => false,
         }
     }
@@ -247,6 +300,8 @@ impl EncodeSpec {
             Self::Jpeg { .. } => 65_535,
             Self::Png => u32::MAX >> 1,
             Self::Webp { .. } | Self::WebpLossless => 16_383,
+            // AV1 could have 65,536; libavif, by which most browsers read, takes no more than this.
+            Self::Avif { .. } | Self::AvifLossless => 32_768,
         }
     }
 }

@@ -44,6 +44,8 @@ pub fn encode_bytes_max(size: Size, spec: &EncodeSpec) -> u64 {
         EncodeSpec::Webp { .. } => 32,
         // The same with hash chains and back references of several tries.
         EncodeSpec::WebpLossless => 96,
+        // Planes converted to Y Cb Cr, libaom's buffers (35 for noise at 4:4:4), the bytes as they grow and in their file.
+        EncodeSpec::Avif { .. } | EncodeSpec::AvifLossless => 64,
     };
     u64::from(size.w.next_multiple_of(32)) * u64::from(size.h.next_multiple_of(32)) * bytes_a_pixel + CONSTANT_BYTES
 }

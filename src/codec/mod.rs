@@ -4,8 +4,10 @@
 //! [`Image`] is upright, sRGB, 8-bit, straight; sizes are checked on the header before any pixel exists; no codec type
 //! leaves this room. A panic inside a decoder is caught here and becomes `BrokenSource`: the last line of defence.
 
+mod avif;
 mod bounds;
 mod exif;
+mod ffi;
 mod gif;
 mod icc;
 mod jpeg;
@@ -100,7 +102,7 @@ pub fn decode(bytes: &[u8], header: &Header, decode_as: DecodeAs) -> Result<Imag
     })
 }
 
-/// Encodes a picture. Alpha is kept where the format can (PNG, WebP), dropped where every pixel is opaque, and must
+/// Encodes a picture. Alpha is kept where the format can (PNG, WebP, AVIF), dropped where every pixel is opaque, and must
 /// not be there where it cannot be kept (JPEG).
 ///
 /// # Errors
@@ -116,6 +118,8 @@ pub fn encode(image: &Image, spec: &EncodeSpec) -> Result<Vec<u8>> {
         EncodeSpec::Png => png::encode(image),
         EncodeSpec::Webp { quality } => webp::encode(image, Some(quality)),
         EncodeSpec::WebpLossless => webp::encode(image, None),
+        EncodeSpec::Avif { quantiser, effort, chroma } => avif::encode(image, quantiser, effort, chroma),
+        EncodeSpec::AvifLossless => avif::encode_lossless(image),
     }
 }
 
@@ -133,6 +137,7 @@ pub fn versions() -> Vec<(&'static str, String)> {
         "tiff",
         "webp",
         "libwebp-sys",
+        "libaom-sys",
         "moxcms",
     ]
     .into_iter()

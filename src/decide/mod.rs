@@ -190,9 +190,12 @@ fn ladder(
         // A PNG at quality 100 stays lossless (Q3), but not over a poor network.
         EncodeSpec::Png if asked == 100 && network != Some(Network::Poor) => Look::Exact,
         EncodeSpec::Png if asked == 100 => Look::AsJpeg(JpegQuality(90), chroma),
-        EncodeSpec::Png | EncodeSpec::Jpeg { .. } | EncodeSpec::Webp { .. } | EncodeSpec::WebpLossless => {
-            Look::AsJpeg(JpegQuality(qlt), chroma)
-        }
+        EncodeSpec::Png
+        | EncodeSpec::Jpeg { .. }
+        | EncodeSpec::Webp { .. }
+        | EncodeSpec::WebpLossless
+        | EncodeSpec::Avif { .. }
+        | EncodeSpec::AvifLossless => Look::AsJpeg(JpegQuality(qlt), chroma),
     };
     let candidates = candidates(company, hints, look);
     if candidates.is_empty() {

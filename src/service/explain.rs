@@ -69,7 +69,13 @@ fn spec(spec: &EncodeSpec) -> Value {
         }),
         EncodeSpec::Png => json!({ "format": spec.name() }),
         EncodeSpec::Webp { quality } => json!({ "format": spec.name(), "quality": f64::from(quality.0) / 100.0 }),
-        EncodeSpec::WebpLossless => json!({ "format": spec.name(), "lossless": true }),
+        EncodeSpec::Avif { quantiser, effort, chroma } => json!({
+            "format": spec.name(),
+            "quantiser": quantiser.0,
+            "effort": effort.name(),
+            "chroma": chroma.name(),
+        }),
+        EncodeSpec::WebpLossless | EncodeSpec::AvifLossless => json!({ "format": spec.name(), "lossless": true }),
     }
 }
 

@@ -73,7 +73,8 @@ fn shown(plan: &Plan) -> String {
         }
         EncodeSpec::Webp { quality } => write!(out, " q{}", quality.0).expect("a String"),
         EncodeSpec::Png => {}
-        EncodeSpec::WebpLossless => out += " lossless",
+        EncodeSpec::Avif { quantiser, .. } => write!(out, " q{}", quantiser.0).expect("a String"),
+        EncodeSpec::WebpLossless | EncodeSpec::AvifLossless => out += " lossless",
     }
     out += if plan.decode == DecodeAs::Native { " | native" } else { " | rgb" };
     for pass in &plan.passes {

@@ -52,6 +52,7 @@ const QUARANTINE: &[(&str, &str)] = &[
     ("jpeg_decoder", "codec"),
     ("gif", "codec"),
     ("tiff", "codec"),
+    ("libaom_sys", "codec/ffi"),
     ("moxcms", "codec"),
     ("crossbeam", "sched"),
     ("multer", "daemon"),

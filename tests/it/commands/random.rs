@@ -265,6 +265,7 @@ fn encodes(spec: EncodeSpec, format: PixelFormat) -> bool {
         EncodeSpec::Png | EncodeSpec::Webp { .. } | EncodeSpec::WebpLossless => {
             matches!(format.model, Model::Grey | Model::Rgb)
         }
+        EncodeSpec::Avif { .. } | EncodeSpec::AvifLossless => format.model != Model::Cmyk,
     }
 }
 
