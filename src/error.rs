@@ -198,6 +198,41 @@ impl Error {
         Self::Command { key, got: shortened(got), want: want.into() }
     }
 
+    /// The same error for one more who waited for the same work. Causes keep their words and, of the system's, their
+    /// codes.
+    pub fn repeated(&self) -> Self {
+        match self {
+            Self::Command { key, got, want } => Self::Command { key, got: got.clone(), want: want.clone() },
+            Self::UnknownCommand { name, nearest } => Self::UnknownCommand { name: name.clone(), nearest: *nearest },
+            Self::NotSupported { key, got } => Self::NotSupported { key, got: got.clone() },
+            Self::UnknownPreset { name } => Self::UnknownPreset { name: name.clone() },
+            Self::Request { got, want } => Self::Request { got: got.clone(), want: want.clone() },
+            Self::MaxPix { size, max } => Self::MaxPix { size: *size, max: *max },
+            Self::NotFound { id } => Self::NotFound { id: id.clone() },
+            Self::Forbidden { id } => Self::Forbidden { id: id.clone() },
+            Self::UnknownFormat { starts_with } => Self::UnknownFormat { starts_with: starts_with.clone() },
+            Self::BrokenSource { format, reason } => Self::BrokenSource { format, reason: reason.clone() },
+            Self::SourceTooLarge { size, pixels_max } => Self::SourceTooLarge { size: *size, pixels_max: *pixels_max },
+            Self::SourceTooLong { bytes_max } => Self::SourceTooLong { bytes_max: *bytes_max },
+            Self::TooMuchMemory { bytes, bytes_max } => Self::TooMuchMemory { bytes: *bytes, bytes_max: *bytes_max },
+            Self::Busy { lane, depth } => Self::Busy { lane, depth: *depth },
+            Self::Deadline { before } => Self::Deadline { before },
+            Self::Cancelled { before } => Self::Cancelled { before },
+            Self::Draining => Self::Draining,
+            Self::Device { doing, cause } => Self::Device { doing, cause: cause.to_string().into() },
+            Self::Encode { format, reason } => Self::Encode { format, reason: reason.clone() },
+            Self::Panic { message } => Self::Panic { message: message.clone() },
+            Self::Config { key, problem } => Self::Config { key: key.clone(), problem: problem.clone() },
+            Self::Io { doing, path, cause } => {
+                let cause = match cause.raw_os_error() {
+                    Some(code) => std::io::Error::from_raw_os_error(code),
+                    None => std::io::Error::new(cause.kind(), cause.to_string()),
+                };
+                Self::Io { doing, path: path.clone(), cause }
+            }
+        }
+    }
+
     /// A broken source.
     pub fn broken(format: &'static str, reason: impl fmt::Display) -> Self {
         Self::BrokenSource { format, reason: shortened(&reason.to_string()) }

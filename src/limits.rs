@@ -113,3 +113,38 @@ pub const ETAGS_REMEMBERED_MAX: usize = 16_384;
 pub const LANE_STAMP_MS_MAX: u64 = 1_000;
 /// … and counts as stuck when it is this late, or this long past its job's deadline, ms.
 pub const LANE_GRACE_MS_MAX: u64 = 15_000;
+/// Smallest memory of a cache that has a disk part, bytes: what is on its way to disk waits there.
+pub const CACHE_MEMORY_WITH_DISK_BYTES_MIN: u64 = 16 << 20;
+/// Smallest and …
+pub const CACHE_DISK_BYTES_MIN: u64 = 16 << 20;
+/// … largest disk part of a cache that can be configured, bytes.
+pub const CACHE_DISK_BYTES_MAX: u64 = 1 << 50;
+/// What a file of the cache takes at least, and in multiples of, bytes: the block of common file systems.
+pub const CACHE_BLOCK_BYTES: u64 = 4096;
+/// Entries that wait to be written to the cache's disk part, or to be removed from it.
+pub const CACHE_TASKS_WAITING_MAX: usize = 65_536;
+/// A disk part that could not be opened or written is tried again after so long, ms.
+pub const CACHE_RETRY_MS: u64 = 2_000;
+/// How long an invalidation waits for a directory that is being opened, ms.
+pub const CACHE_OPEN_WAIT_MS_MAX: u64 = 5_000;
+/// How long the end of the process waits for what is on its way to disk, ms.
+pub const CACHE_FLUSH_MS_MAX: u64 = 2_000;
+/// Assets whose invalidation is remembered; with one more, its whole company is invalidated.
+pub const ASSET_GENERATIONS_MAX: usize = 65_536;
+/// Assets in one call of `/v1/invalidate` …
+pub const INVALIDATE_ASSETS_MAX: usize = 10_000;
+/// … and bytes of its body.
+pub const INVALIDATE_JSON_BYTES_MAX: usize = 2 << 20;
+/// How long a source that cannot be rendered is remembered as such, ms.
+pub const NEGATIVE_MS_MAX: u64 = 10_000;
+/// Failures that are remembered.
+pub const NEGATIVES_REMEMBERED_MAX: usize = 4096;
+/// Hashes of sources remembered.
+pub const HASHES_REMEMBERED_MAX: usize = 65_536;
+/// Sources that are hashed at a time.
+pub const SOURCES_HASHED_MAX: usize = 8;
+/// A file that was changed within this time, ms, may change again without its time showing it: clocks of file systems
+/// are that coarse.
+pub const SETTLED_MS_MIN: u64 = 2_000;
+/// Longest `stale-while-revalidate` that can be configured, s: a year.
+pub const STALE_S_MAX: u64 = 31_536_000;

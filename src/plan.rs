@@ -5,6 +5,8 @@
 
 use std::hash::{Hash, Hasher};
 
+use serde::{Deserialize, Serialize};
+
 use crate::kernel::{Axis, Kernel};
 use crate::pixel::{Chroma, PixelFormat, Ratio, Size, WorkingSpace};
 
@@ -184,19 +186,19 @@ impl Pass {
 }
 
 /// Quality of a JPEG, 1 to 100, on libjpeg's scale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct JpegQuality(pub u8);
 
 /// Quality of a lossy WebP in hundredths, 0 to 10000, on libwebp's scale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WebpQuality(pub u16);
 
 /// Quantiser of a lossy AVIF, 0 (finest) to 63 (coarsest): libaom's `cq-level`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AvifQuantiser(pub u8);
 
 /// How hard the AVIF encoder tries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AvifEffort {
     /// A fifth of the time of the usual effort, an eighth more bytes.
     Quick,
@@ -232,7 +234,7 @@ impl AvifEffort {
 }
 
 /// How to encode a rendition. Alpha is encoded when the pixels have it and the format can.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum EncodeSpec {
     /// JPEG, optimised Huffman tables.
     Jpeg {
@@ -324,7 +326,7 @@ impl EncodeLadder {
 }
 
 /// What came of an [`EncodeLadder`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Every encoding that was made: its spec and its bytes, in the order they were made.
     pub tried: Vec<(EncodeSpec, u64)>,
@@ -450,6 +452,10 @@ impl FormatReason {
         }
     }
 }
+
+/// Raise it whenever the same plan comes to other bytes than before: another encoder or release of one, another default
+/// of it, a pass that rounds differently. Stored renditions of other revisions are not found again.
+pub const REVISION: u32 = 1;
 
 /// One rendition, completely: what to decode, which passes, how to encode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -7,10 +7,12 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::error::{Error, Result};
 use crate::limits;
@@ -29,12 +31,15 @@ pub enum Root {
 }
 
 /// Tells one state of a source from another: a rewritten file differs in time or size, an exchanged one in its inode.
+/// Equal versions are equal content once they are [settled](Self::is_settled); different ones may be equal content still.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Version {
     /// Length in bytes.
     pub bytes: u64,
     /// Last change, ns since 1970; 0 for computed sources.
     pub modified_ns: i128,
+    /// Last change of anything about it, its times included, ns since 1970; 0 for computed sources.
+    pub changed_ns: i128,
     /// Device and inode; 0 for computed sources.
     pub node: (u64, u64),
 }
@@ -82,6 +87,16 @@ impl Root {
     }
 }
 
+impl Version {
+    /// Whether its last change is so long ago that another one would show: two within one tick of the file system's clock
+    /// leave the same times.
+    pub fn is_settled(&self) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        let age_ns = i128::try_from(now).unwrap_or(i128::MAX) - self.changed_ns;
+        age_ns.unsigned_abs() > u128::from(limits::SETTLED_MS_MIN) * 1_000_000
+    }
+}
+
 impl Source {
     /// A source that came with the request.
     pub fn from_bytes(bytes: Bytes) -> Self {
@@ -93,6 +108,31 @@ impl Source {
         match &mut self.content {
             Content::File(file) => Reader::File(BufReader::new(file)),
             Content::Memory(bytes) => Reader::Memory(Cursor::new(&bytes[..])),
+        }
+    }
+
+    /// XXH3-128 of the bytes that [`Self::read`] will give, unless they change meanwhile.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn hash(&mut self, id: &str) -> Result<u128> {
+        match &mut self.content {
+            Content::Memory(bytes) => Ok(xxh3_128(bytes)),
+            Content::File(file) => {
+                let io = |cause| Error::Io { doing: "read the source", path: PathBuf::from(id), cause };
+                let mut hasher = Xxh3::new();
+                let mut chunk = vec![0; 128 << 10];
+                file.seek(SeekFrom::Start(0)).map_err(io)?;
+                let mut file = file.take(self.version.bytes);
+                loop {
+                    match file.read(&mut chunk) {
+                        Ok(0) => return Ok(hasher.digest128()),
+                        Ok(n) => hasher.update(&chunk[..n]),
+                        Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+                        Err(cause) => return Err(io(cause)),
+                    }
+                }
+            }
         }
     }
 
@@ -202,6 +242,7 @@ fn open_file(dir: &Dir, id: &str, path: &str) -> Result<Option<Source>> {
     let version = Version {
         bytes: metadata.len(),
         modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
+        changed_ns: i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()),
         node: (metadata.dev(), metadata.ino()),
     };
     Ok(Some(Source { version, content: Content::File(file.into_std()) }))

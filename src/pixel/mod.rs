@@ -10,9 +10,10 @@ pub mod testcard;
 use std::fmt;
 
 pub use geometry::{Ratio, Rect, Size};
+use serde::{Deserialize, Serialize};
 
 /// Where the chroma planes of a Y Cb Cr picture are sampled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Chroma {
     /// 4:4:4, chroma as large as luma.
     Full,
