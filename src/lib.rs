@@ -15,8 +15,9 @@
 //!                (3) request   query -> Commands; presets                          client errors end here
 //!                (4) store     version of the source; header from a small cache, else probed
 //!                (5) decide, request::plan   Commands + Header -> Decision -> Plan  pure, microseconds
-//!                (6) sched     a place in the queue or Busy at once: decode -> engine -> encode
-//!                (7) reply     bytes and headers
+//!                (6) cache     asset, source's content, plan: a hit, or one flight for all who ask at once
+//!                (7) sched     a place in the queue or Busy at once: decode -> engine -> encode
+//!                (8) reply     bytes and headers
 //! ```
 //!
 //! # Code map
@@ -34,6 +35,7 @@
 //! | [`request`] | grammar, command registry, layout, planner | heads |
 //! | [`decide`] | what the protocol leaves to the server, each choice with its reason | heads |
 //! | [`store`] | source id -> bytes, under one root | `service` |
+//! | [`cache`] | derivatives in memory and on disk, flights, invalidation | `service` |
 //! | [`sched`] | bounded lanes, deadlines, cancellation, memory budget | `service` |
 //! | [`config`] | file + environment + flags -> one checked value | `service` and outward |
 //! | [`service`] | the only composition of all the above | `daemon`, `cli` |
@@ -59,9 +61,12 @@
 //! - **Decoders are memory-safe Rust** and see hostile bytes; C encoders see only our own pixels.
 //! - **Third-party crates stay in their rooms** (wgpu in `engine::gpu`, codecs and colour management in `codec`, HTTP in
 //!   `daemon`, `front` and `wire`, …) and no type of theirs is public outside.
+//! - **A hit never meets the work queue,** and what a key was invalidated for is not found under it again, not even after
+//!   a restart. Nothing leaves the cache whose hash does not match.
 //! - **A lost GPU is not an error.** Its jobs are replayed on the CPU; the client never notices.
 //! - **tokio threads only move bytes.** Decoding, passes and encoding run on the lanes; one thread owns the GPU.
 
+pub mod cache;
 pub mod catalog;
 pub mod cli;
 pub mod codec;

@@ -107,8 +107,6 @@ pub const EXPIRATION_HOURS_MAX: f64 = 876_600.0;
 pub const COMPANY_HEADERS_MAX: usize = 64;
 /// Headers of sources remembered.
 pub const HEADERS_REMEMBERED_MAX: usize = 4096;
-/// Entity tags of renditions remembered.
-pub const ETAGS_REMEMBERED_MAX: usize = 16_384;
 /// A lane that works nothing shows itself at least this often, ms …
 pub const LANE_STAMP_MS_MAX: u64 = 1_000;
 /// … and counts as stuck when it is this late, or this long past its job's deadline, ms.

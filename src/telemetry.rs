@@ -60,6 +60,48 @@ pub struct Load {
     pub memory_bytes: u64,
     /// Lanes that show no sign of life.
     pub lanes_stuck: usize,
+    /// Bytes of derivatives in memory …
+    pub cache_memory_bytes: u64,
+    /// … and on disk.
+    pub cache_disk_bytes: u64,
+}
+
+/// A label of a metric, and its value.
+type MetricLabel = (&'static str, &'static str);
+
+/// What happens in the cache of derivatives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheEvent {
+    /// Served from memory.
+    HitMemory,
+    /// Served from disk.
+    HitDisk,
+    /// Found nowhere: to be rendered.
+    Miss,
+    /// Waited for somebody else's rendering.
+    Joined,
+    /// Refused again without being tried again.
+    NegativeHit,
+    /// A company or an asset was invalidated.
+    Invalidated,
+    /// A damaged file was found, and not served.
+    Corrupt,
+    /// Not written to disk, or not removed from it: too much waited, or there is no disk just now.
+    NotWritten,
+}
+
+impl CacheEvent {
+    /// Each with its metric, the metric's label if it has one, and what it counts.
+    const ALL: [(Self, &'static str, Option<MetricLabel>, &'static str); 8] = [
+        (Self::HitMemory, "calotype_cache_hits", Some(("part", "memory")), "derivatives served from the cache"),
+        (Self::HitDisk, "calotype_cache_hits", Some(("part", "disk")), "derivatives served from the cache"),
+        (Self::Miss, "calotype_cache_misses", None, "derivatives that were not in the cache"),
+        (Self::Joined, "calotype_cache_joined", None, "requests that waited for another one's rendering"),
+        (Self::NegativeHit, "calotype_cache_negative_hits", None, "requests refused as a moment before"),
+        (Self::Invalidated, "calotype_cache_invalidations", None, "companies and assets that were invalidated"),
+        (Self::Corrupt, "calotype_cache_corrupt", None, "damaged files found in the cache's directory"),
+        (Self::NotWritten, "calotype_cache_not_written", None, "entries left out of the cache's directory"),
+    ];
 }
 
 /// The counters of one service.
@@ -70,6 +112,8 @@ pub struct Telemetry {
     pass_ms: Histogram,
     encode_ms: Histogram,
     bytes: Counter,
+    renders: Counter,
+    cache: [Counter; CacheEvent::ALL.len()],
     blame: [Counter; 7],
     shed: Counter,
     cancelled: Counter,
@@ -78,6 +122,8 @@ pub struct Telemetry {
     jobs_running: Gauge,
     memory_bytes: Gauge,
     lanes_stuck: Gauge,
+    cache_memory_bytes: Gauge,
+    cache_disk_bytes: Gauge,
     /// Renditions and refusals so far, for what happens only now and then.
     events: AtomicU64,
 }
@@ -112,7 +158,11 @@ impl Telemetry {
             pass_ms: names.histogram("calotype_pass_ms", "the engine's passes, ms"),
             encode_ms: names.histogram("calotype_encode_ms", "encoding, all candidates, ms"),
             bytes: names.counter("calotype_bytes", "bytes of renditions made", None),
-            blame: BLAMES.map(|blame| names.counter("calotype_blame", "renditions by whose fault", Some(word(blame)))),
+            renders: names.counter("calotype_renders", "renditions that were rendered", None),
+            cache: CacheEvent::ALL.map(|(_, name, label, text)| names.counter(name, text, label)),
+            blame: BLAMES.map(|blame| {
+                names.counter("calotype_blame", "renditions by whose fault", Some(("blame", word(blame))))
+            }),
             shed: names.counter("calotype_shed", "requests refused or given up for overload", None),
             cancelled: names.counter("calotype_cancelled", "jobs stopped because the client left", None),
             device_lost: names.counter("calotype_device_lost", "renditions replayed on the CPU", None),
@@ -120,6 +170,8 @@ impl Telemetry {
             jobs_running: names.gauge("calotype_jobs_running", "jobs begun and not finished"),
             memory_bytes: names.gauge("calotype_memory_bytes", "bytes granted to the jobs that are begun"),
             lanes_stuck: names.gauge("calotype_lanes_stuck", "lanes that show no sign of life"),
+            cache_memory_bytes: names.gauge("calotype_cache_memory_bytes", "bytes of derivatives in memory"),
+            cache_disk_bytes: names.gauge("calotype_cache_disk_bytes", "bytes of derivatives on disk"),
             handle: recorder.handle(),
             events: AtomicU64::new(0),
         }
@@ -133,6 +185,7 @@ impl Telemetry {
         self.pass_ms.record(ms(timings.pass));
         self.encode_ms.record(ms(timings.encode));
         self.bytes.increment(*bytes);
+        self.renders.increment(1);
         self.count(None);
         tracing::info!(
             id,
@@ -171,6 +224,12 @@ impl Telemetry {
         }
     }
 
+    /// Something happened in the cache.
+    pub fn cache(&self, event: CacheEvent) {
+        let i = CacheEvent::ALL.iter().position(|(known, ..)| *known == event).unwrap_or(0);
+        self.cache[i].increment(1);
+    }
+
     /// A job stopped because nobody waits for it.
     pub fn cancelled(&self) {
         self.cancelled.increment(1);
@@ -188,6 +247,8 @@ impl Telemetry {
         self.jobs_running.set(whole(load.running as u64));
         self.memory_bytes.set(whole(load.memory_bytes));
         self.lanes_stuck.set(whole(load.lanes_stuck as u64));
+        self.cache_memory_bytes.set(whole(load.cache_memory_bytes));
+        self.cache_disk_bytes.set(whole(load.cache_disk_bytes));
         self.handle.render()
     }
 
@@ -240,9 +301,9 @@ struct Names<'a>(&'a PrometheusRecorder);
 const METADATA: Metadata<'static> = Metadata::new("calotype", Level::INFO, None);
 
 impl Names<'_> {
-    fn counter(&self, name: &'static str, text: &'static str, blame: Option<&'static str>) -> Counter {
+    fn counter(&self, name: &'static str, text: &'static str, label: Option<MetricLabel>) -> Counter {
         self.0.describe_counter(KeyName::from(name), None, text.into());
-        let labels = blame.map(|blame| Label::new("blame", blame)).into_iter().collect::<Vec<_>>();
+        let labels = label.map(|(key, value)| Label::new(key, value)).into_iter().collect::<Vec<_>>();
         self.0.register_counter(&Key::from_parts(name, labels), &METADATA)
     }
 

@@ -95,6 +95,10 @@ pub struct Company {
     pub width_step: u32,
     /// Time to live of image replies, hours; −1 never expires, 0 at once.
     pub expiration_hours: f64,
+    /// For how long caches on the way may serve a reply that is too old while they ask for a new one, s; 0: they may not.
+    pub stale_while_revalidate_s: u64,
+    /// Replies say when their source was changed last, and `If-Modified-Since` counts.
+    pub use_last_modified: bool,
     /// Unknown commands are errors.
     pub strict: bool,
     /// Passed through on every reply.
@@ -126,6 +130,8 @@ impl Company {
             ch_width: false,
             width_step: 160,
             expiration_hours: 10.0,
+            stale_while_revalidate_s: 0,
+            use_last_modified: false,
             strict: false,
             headers: Vec::new(),
             presets: BTreeMap::new(),

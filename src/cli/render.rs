@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{ConfigArg, EngineArg, log, runtime};
-use crate::config::{Config, Flags};
+use crate::config::{Cache, Config, Flags};
 use crate::decide::Hints;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -60,6 +60,8 @@ pub(super) fn run(args: RenderArgs) -> Result<ExitCode> {
     let flags = Flags { engine: Some(args.engine.into()), ..Flags::default() };
     let mut config = Config::load(args.config.config.as_deref(), std::env::vars_os(), &flags)?;
     config.daemon.queue_jobs_max = config.daemon.queue_jobs_max.max(sources.len());
+    // Each rendition is asked for once.
+    config.cache = Cache { memory_bytes_max: 0, disk: None, ..Cache::default() };
     log::warnings_to_stderr();
     let service = Service::try_new(&config)?;
     let failed = runtime()?.block_on(render_all(&service, &args, sources, query, hints, &target))?;

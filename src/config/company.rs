@@ -13,7 +13,7 @@ use crate::pixel::{Chroma, Size, WorkingSpace};
 use crate::request;
 
 /// Headers that are the protocol's own: a company's value would contradict the reply it travels on.
-const HEADERS_OF_OURS: [&str; 17] = [
+const HEADERS_OF_OURS: [&str; 18] = [
     "accept-ch",
     "cache-control",
     "connection",
@@ -24,6 +24,7 @@ const HEADERS_OF_OURS: [&str; 17] = [
     "date",
     "etag",
     "keep-alive",
+    "last-modified",
     "te",
     "trailer",
     "transfer-encoding",
@@ -105,6 +106,12 @@ pub(super) fn read(root_id: &str, mut section: Section) -> Result<Company> {
     let want = "hours, at most 876600; 0: at once; -1: never";
     if let Some(hours) = section.number("expiration_hours", fits, want)? {
         company.expiration_hours = hours;
+    }
+    if let Some(stale) = section.integer("stale_while_revalidate_s", 0..=limits::STALE_S_MAX)? {
+        company.stale_while_revalidate_s = stale;
+    }
+    if let Some(says) = section.boolean("use_last_modified")? {
+        company.use_last_modified = says;
     }
     company.headers = headers(section.section("headers")?)?;
     let presets = section.section("presets")?;

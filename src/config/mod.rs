@@ -28,6 +28,8 @@ pub const IMAGES_COMPANY: &str = "images";
 pub struct Config {
     /// `[daemon]`.
     pub daemon: Daemon,
+    /// `[cache]`.
+    pub cache: Cache,
     /// `[front]`.
     pub front: Front,
     /// `[company.*]`.
@@ -79,6 +81,17 @@ pub struct Daemon {
     pub source_pixels_max: u64,
     /// Formats that are read.
     pub formats: Vec<SourceFormat>,
+}
+
+/// `[cache]`.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// Bytes of derivatives in memory; 0: none are kept there.
+    pub memory_bytes_max: u64,
+    /// Directory of the disk part; `None`: memory only.
+    pub disk: Option<PathBuf>,
+    /// Bytes of all files in it.
+    pub disk_bytes_max: u64,
 }
 
 /// `[front]`.
@@ -150,7 +163,7 @@ impl Config {
 
     /// Defaults, and the computed demo pictures as the only company.
     pub fn demo() -> Self {
-        Self { daemon: Daemon::default(), front: Front::default(), catalog: demo_catalog() }
+        Self { daemon: Daemon::default(), cache: Cache::default(), front: Front::default(), catalog: demo_catalog() }
     }
 
     /// The companies of a configuration read anew and checked whole, for a running daemon: all or nothing.
@@ -171,14 +184,16 @@ impl Config {
         flags: &Flags,
     ) -> Result<Self> {
         let mut daemon = Section::from_file("daemon", table.remove("daemon"))?;
+        let mut cache = Section::from_file("cache", table.remove("cache"))?;
         let mut front = Section::from_file("front", table.remove("front"))?;
         let companies = table.remove("company");
         if let Some(name) = table.keys().next() {
-            return Err(unknown(name.clone(), name, &["daemon", "front", "company"]));
+            return Err(unknown(name.clone(), name, &["daemon", "cache", "front", "company"]));
         }
-        override_from(environment, &mut daemon, &mut front)?;
+        override_from(environment, [&mut daemon, &mut cache, &mut front])?;
         Ok(Self {
             daemon: Daemon::read(daemon, flags)?,
+            cache: Cache::read(cache)?,
             front: Front::read(front, flags)?,
             catalog: read_catalog(companies)?,
         })
@@ -247,6 +262,36 @@ impl Daemon {
             daemon.engine = engine;
         }
         Ok(daemon)
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { memory_bytes_max: 256 << 20, disk: None, disk_bytes_max: 10 << 30 }
+    }
+}
+
+impl Cache {
+    fn read(mut section: Section) -> Result<Self> {
+        let mut cache = Self { disk: section.path("disk")?, ..Self::default() };
+        if let Some(memory) = section.bytes("memory", 0..=limits::MEMORY_BYTES_MAX)? {
+            cache.memory_bytes_max = memory;
+        }
+        let sizes = limits::CACHE_DISK_BYTES_MIN..=limits::CACHE_DISK_BYTES_MAX;
+        if let Some(size) = section.bytes("disk_size", sizes)? {
+            cache.disk_bytes_max = size;
+        }
+        section.finish()?;
+        let least = limits::CACHE_MEMORY_WITH_DISK_BYTES_MIN;
+        if cache.disk.is_some() && cache.memory_bytes_max < least {
+            let problem = format!(
+                "{} bytes beside cache.disk: expected at least {}MiB, where entries wait to be written",
+                cache.memory_bytes_max,
+                least >> 20
+            );
+            return Err(Error::Config { key: String::from("cache.memory"), problem });
+        }
+        Ok(cache)
     }
 }
 
@@ -374,15 +419,15 @@ fn read_file(path: &Path) -> Result<Table> {
 /// error.
 fn override_from(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-    daemon: &mut Section,
-    front: &mut Section,
+    sections: [&mut Section; 3],
 ) -> Result<()> {
+    let [daemon, cache, front] = sections;
     for (name, value) in environment {
         let Some(name) = name.to_str() else { continue };
         let Some(rest) = name.strip_prefix("CALOTYPE_") else { continue };
         let fault = |problem: &str| Err(Error::Config { key: name.to_owned(), problem: problem.to_owned() });
         let Some((section, key)) = rest.split_once("__") else {
-            if ["DAEMON_", "FRONT_", "COMPANY_"].iter().any(|start| rest.starts_with(start)) {
+            if ["DAEMON_", "CACHE_", "FRONT_", "COMPANY_"].iter().any(|start| rest.starts_with(start)) {
                 return fault("expected two underscores between section and key, as in CALOTYPE_DAEMON__THREADS");
             }
             continue;
@@ -390,9 +435,10 @@ fn override_from(
         let Some(value) = value.to_str() else { return fault("expected text in UTF-8") };
         let section = match section {
             "DAEMON" => &mut *daemon,
+            "CACHE" => &mut *cache,
             "FRONT" => &mut *front,
             "COMPANY" => return fault("companies are configured in the file alone"),
-            _ => return Err(unknown(name.to_owned(), section, &["DAEMON", "FRONT"])),
+            _ => return Err(unknown(name.to_owned(), section, &["DAEMON", "CACHE", "FRONT"])),
         };
         section.override_with(key.to_ascii_lowercase(), name.to_owned(), value.to_owned());
     }

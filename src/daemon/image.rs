@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
 use percent_encoding::percent_decode_str;
@@ -55,10 +55,16 @@ pub(super) async fn explain(daemon: &Daemon, parts: &Parts) -> Response<Body> {
 
 async fn render(daemon: &Daemon, parts: &Parts, request: &ImageRequest) -> Result<Response<Body>> {
     let deadline = Instant::now() + daemon.deadline;
-    let known = Tags::of(&parts.headers);
+    let known = Known::of(&parts.headers);
+    if let Some(known) = &known
+        && let Some(mut meta) = daemon.service.unchecked(request)?
+    {
+        meta.etag = known.only_tag();
+        return Ok(reply::not_modified(&meta));
+    }
     if parts.method == Method::HEAD || known.is_some() {
         let meta = daemon.service.head(request, deadline).await?;
-        if known.as_ref().is_some_and(|known| known.have(&meta)) {
+        if known.as_ref().is_some_and(|known| known.is(&meta)) {
             return Ok(reply::not_modified(&meta));
         }
         if parts.method == Method::HEAD {
@@ -66,7 +72,7 @@ async fn render(daemon: &Daemon, parts: &Parts, request: &ImageRequest) -> Resul
         }
     }
     let rendition = daemon.service.image(request, deadline).await?;
-    if known.is_some_and(|known| known.have(&rendition.meta)) {
+    if known.is_some_and(|known| known.is(&rendition.meta)) {
         return Ok(reply::not_modified(&rendition.meta));
     }
     Ok(reply::picture(rendition))
@@ -104,13 +110,14 @@ pub(super) fn decoded(element: &str) -> Result<String> {
     }
 }
 
-/// `If-None-Match`: what the client has.
-enum Tags {
+/// What the client has: `If-None-Match`, or else `If-Modified-Since` [RFC 9110 13.2.2].
+enum Known {
     Any,
-    List(Vec<String>),
+    Tags(Vec<String>),
+    Since(SystemTime),
 }
 
-impl Tags {
+impl Known {
     fn of(headers: &HeaderMap) -> Option<Self> {
         let mut tags = Vec::new();
         for line in headers.get_all(IF_NONE_MATCH) {
@@ -121,15 +128,30 @@ impl Tags {
             }
             tags.extend(opaque_tags(line));
         }
-        (!tags.is_empty()).then_some(Self::List(tags))
+        if headers.contains_key(IF_NONE_MATCH) {
+            return (!tags.is_empty()).then_some(Self::Tags(tags));
+        }
+        // A date that is none is as good as absent [RFC 9110 13.1.3].
+        let since = headers.get(IF_MODIFIED_SINCE)?.to_str().ok()?;
+        httpdate::parse_http_date(since).ok().map(Self::Since)
     }
 
-    /// Weak comparison [RFC 9110 8.8.3.2]: `W/` does not count.
-    fn have(&self, meta: &Meta) -> bool {
-        let Some(etag) = &meta.etag else { return false };
+    /// Whether it is what would be sent. Weak comparison [RFC 9110 8.8.3.2]: `W/` does not count; times count in whole
+    /// seconds, as headers tell them.
+    fn is(&self, meta: &Meta) -> bool {
+        let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         match self {
-            Self::Any => true,
-            Self::List(tags) => tags.iter().any(|tag| tag == etag.trim_start_matches("W/")),
+            Self::Any => meta.etag.is_some(),
+            Self::Tags(tags) => meta.etag.as_ref().is_some_and(|etag| tags.iter().any(|tag| tag == etag)),
+            Self::Since(since) => meta.last_modified.is_some_and(|changed| seconds(changed) <= seconds(*since)),
+        }
+    }
+
+    /// The tag, if there is one alone.
+    fn only_tag(&self) -> Option<String> {
+        match self {
+            Self::Tags(tags) if tags.len() == 1 => tags.first().cloned(),
+            Self::Any | Self::Tags(_) | Self::Since(_) => None,
         }
     }
 }

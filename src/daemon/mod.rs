@@ -5,6 +5,7 @@
 //! that leaves drops its request's future, and with it the work.
 
 mod image;
+mod invalidate;
 mod listen;
 mod renditions;
 mod reply;

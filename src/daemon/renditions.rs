@@ -242,12 +242,12 @@ impl Query {
 }
 
 /// The body's media type in lower case, without parameters.
-fn media_type(parts: &Parts) -> String {
+pub(super) fn media_type(parts: &Parts) -> String {
     let value = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-fn wrong_media_type(parts: &Parts, advice: &str) -> Box<Response<Body>> {
+pub(super) fn wrong_media_type(parts: &Parts, advice: &str) -> Box<Response<Body>> {
     let detail = match media_type(parts) {
         none if none.is_empty() => String::from("no Content-Type"),
         other => shortened(&other),

@@ -1,13 +1,14 @@
 //! From renditions and errors to replies: status, headers, words.
 
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER,
+    VARY,
 };
 use hyper::{Response, StatusCode};
 
 use crate::config::ErrorStyle;
 use crate::error::Error;
-use crate::service::{Meta, Rendition};
+use crate::service::{Freshness, Meta, Rendition};
 use crate::wire::{Body, Problem};
 
 /// Names the commands that were ignored, so that a misspelt one does not look like success.
@@ -69,7 +70,10 @@ fn describe(meta: &Meta, headers: &mut HeaderMap) {
     if let Some(saved) = meta.saved {
         headers.insert(SMART_IMAGING, HeaderValue::from(saved));
     }
-    headers.insert(CACHE_CONTROL, cache_control(meta.max_age_s));
+    headers.insert(CACHE_CONTROL, cache_control(meta.freshness));
+    if let Some(when) = meta.last_modified.and_then(|when| HeaderValue::try_from(httpdate::fmt_http_date(when)).ok()) {
+        headers.insert(LAST_MODIFIED, when);
+    }
     if let Some(etag) = meta.etag.as_deref().and_then(|tag| HeaderValue::from_str(tag).ok()) {
         headers.insert(ETAG, etag);
     }
@@ -102,14 +106,17 @@ pub(super) fn ignored(meta: &Meta) -> Option<HeaderValue> {
 }
 
 /// `None` never expires, 0 is asked again every time.
-fn cache_control(max_age_s: Option<u64>) -> HeaderValue {
-    match max_age_s {
-        None => HeaderValue::from_static("public, max-age=31536000, immutable"),
-        Some(0) => HeaderValue::from_static("no-cache"),
-        Some(seconds) => {
-            HeaderValue::try_from(format!("public, max-age={seconds}")).unwrap_or(HeaderValue::from_static("no-cache"))
-        }
-    }
+fn cache_control(freshness: Freshness) -> HeaderValue {
+    let Freshness { is_kept, max_age_s, stale_while_revalidate_s } = freshness;
+    let words = match (is_kept, max_age_s, stale_while_revalidate_s) {
+        (false, _, _) => return HeaderValue::from_static("no-store"),
+        (true, None, _) => return HeaderValue::from_static("public, max-age=31536000, immutable"),
+        (true, Some(0), _) => return HeaderValue::from_static("no-cache"),
+        (true, Some(seconds), 0) => format!("public, max-age={seconds}"),
+        (true, Some(seconds), stale) => format!("public, max-age={seconds}, stale-while-revalidate={stale}"),
+    };
+    // Digits and ASCII words.
+    HeaderValue::try_from(words).unwrap_or(HeaderValue::from_static("no-cache"))
 }
 
 /// The company's own headers, as configured; what the daemon says itself stands.
@@ -207,9 +214,15 @@ mod tests {
 
     #[test]
     fn times_to_live_become_cache_control() {
-        assert_eq!(cache_control(Some(36_000)), "public, max-age=36000");
-        assert_eq!(cache_control(Some(0)), "no-cache");
-        assert_eq!(cache_control(None), "public, max-age=31536000, immutable");
+        let of = |max_age_s, stale_while_revalidate_s| {
+            cache_control(Freshness { is_kept: true, max_age_s, stale_while_revalidate_s })
+        };
+        assert_eq!(of(Some(36_000), 0), "public, max-age=36000");
+        assert_eq!(of(Some(36_000), 60), "public, max-age=36000, stale-while-revalidate=60");
+        assert_eq!(of(Some(0), 60), "no-cache");
+        assert_eq!(of(None, 60), "public, max-age=31536000, immutable");
+        let not_kept = Freshness { is_kept: false, max_age_s: None, stale_while_revalidate_s: 0 };
+        assert_eq!(cache_control(not_kept), "no-store");
     }
 
     #[test]

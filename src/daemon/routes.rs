@@ -9,7 +9,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tracing::Instrument;
 
-use super::{Daemon, Socket, image, renditions, reply, upload};
+use super::{Daemon, Socket, image, invalidate, renditions, reply, upload};
 use crate::error::Error;
 use crate::limits;
 use crate::wire::{self, Body, Problem};
@@ -23,6 +23,7 @@ enum Route {
     Ready,
     Transcode,
     Fanout,
+    Invalidate,
     Engines,
     Metrics,
 }
@@ -34,6 +35,7 @@ impl Route {
             "/readyz" => Some(Self::Ready),
             "/v1/transcode" => Some(Self::Transcode),
             "/v1/fanout" => Some(Self::Fanout),
+            "/v1/invalidate" => Some(Self::Invalidate),
             "/v1/engines" => Some(Self::Engines),
             "/metrics" => Some(Self::Metrics),
             _ if path.starts_with(image::EXPLAIN) => Some(Self::Explain),
@@ -45,14 +47,14 @@ impl Route {
     fn is_served_on(self, socket: Socket) -> bool {
         match self {
             Self::Image | Self::Live | Self::Ready | Self::Transcode | Self::Fanout => true,
-            Self::Explain | Self::Engines | Self::Metrics => socket == Socket::Admin,
+            Self::Invalidate | Self::Explain | Self::Engines | Self::Metrics => socket == Socket::Admin,
         }
     }
 
     /// For `Allow`.
     fn methods(self) -> &'static str {
         match self {
-            Self::Transcode | Self::Fanout => "POST, OPTIONS",
+            Self::Transcode | Self::Fanout | Self::Invalidate => "POST, OPTIONS",
             Self::Image | Self::Explain | Self::Live | Self::Ready | Self::Engines | Self::Metrics => {
                 "GET, HEAD, OPTIONS"
             }
@@ -94,9 +96,9 @@ async fn dispatch(daemon: &Daemon, socket: Socket, parts: &Parts, body: Incoming
     if !route.methods().split(", ").any(|method| method == parts.method.as_str()) {
         return wrong_method(parts, route);
     }
-    // Probes are answered whether or not there is room for work.
+    // Probes and the owner's words are answered whether or not there is room for work.
     let _room = match route {
-        Route::Live | Route::Ready | Route::Metrics | Route::Engines => None,
+        Route::Live | Route::Ready | Route::Metrics | Route::Engines | Route::Invalidate => None,
         Route::Image | Route::Explain | Route::Transcode | Route::Fanout => match daemon.open_requests.try_acquire() {
             Ok(room) => Some(room),
             Err(_) => {
@@ -110,6 +112,7 @@ async fn dispatch(daemon: &Daemon, socket: Socket, parts: &Parts, body: Incoming
         Route::Ready => ready(daemon),
         Route::Metrics => metrics(daemon),
         Route::Engines => engines(daemon),
+        Route::Invalidate => invalidate::answer(daemon, parts, body).await,
         Route::Image => image::answer(daemon, parts).await,
         Route::Explain => image::explain(daemon, parts).await,
         Route::Transcode => renditions::transcode(daemon, parts, body).await,
@@ -121,7 +124,11 @@ async fn dispatch(daemon: &Daemon, socket: Socket, parts: &Parts, body: Incoming
 fn ready(daemon: &Daemon) -> Response<Body> {
     let able = if daemon.draining.load(Ordering::Acquire) { Err(Error::Draining) } else { daemon.service.ready() };
     match able {
-        Ok(()) => text("ready\n"),
+        Ok(()) => text(match daemon.service.cache_trouble() {
+            None => String::from("ready\n"),
+            // It serves without.
+            Some(trouble) => format!("ready\ncache on disk: {trouble}\n"),
+        }),
         Err(error) => {
             let problem = Problem {
                 status: StatusCode::SERVICE_UNAVAILABLE,
@@ -179,7 +186,7 @@ fn wrong_method(parts: &Parts, route: Route) -> Response<Body> {
 fn unknown(path: &str) -> Response<Body> {
     let first_two = |path: &str| path.split('/').skip(1).take(2).collect::<Vec<_>>().join("/");
     let advice = match first_two(path).as_str() {
-        "is/content" | "v1/invalidate" => "This version does not serve it.",
+        "is/content" => "This version does not serve it.",
         _ => "Pictures are at /is/image/{Company}/{Asset}; work is posted to /v1/transcode and /v1/fanout.",
     };
     not_found(path, advice)

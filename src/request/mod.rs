@@ -57,6 +57,8 @@ pub struct Commands {
     pub bfc: Option<bool>,
     /// Whether quality follows the client's network.
     pub network: Option<bool>,
+    /// What may be cached, by whom.
+    pub cache: CacheUse,
     /// Names nobody knows, each once, in order, cut and made printable: for `X-Image-Serving-Ignored`.
     pub ignored: Vec<String>,
 }
@@ -205,6 +207,34 @@ pub enum Dpr {
     Detect,
     /// This one, exactly; above 0.
     Ratio(Ratio),
+}
+
+/// `cache`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheUse {
+    /// Whether clients, and caches on the way to them, may keep the reply.
+    pub client: bool,
+    /// What our own cache does.
+    pub server: ServerCache,
+}
+
+/// What our own cache does for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerCache {
+    /// What is there is served, what is not is kept.
+    On,
+    /// It is left alone: neither asked nor told.
+    Off,
+    /// As `On`, but the source is read anew to see whether it is the same.
+    Validate,
+    /// What is there is replaced.
+    Update,
+}
+
+impl Default for CacheUse {
+    fn default() -> Self {
+        Self { client: true, server: ServerCache::On }
+    }
 }
 
 /// Why a reader refuses a value.

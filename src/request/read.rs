@@ -3,7 +3,7 @@
 //! Each reader answers `Refused::Bad` where the value is not in its command's grammar or range, `Refused::NotYet` where
 //! the protocol knows the value and calotype does not do it.
 
-use super::{Area, Commands, Dpr, FitMode, OutputFormat, Quality, Refused, Unsharpen, colour};
+use super::{Area, CacheUse, Commands, Dpr, FitMode, OutputFormat, Quality, Refused, ServerCache, Unsharpen, colour};
 use crate::kernel::Kernel;
 use crate::limits;
 use crate::pixel::{Chroma, Ratio};
@@ -206,6 +206,22 @@ pub(super) fn bfc(commands: &mut Commands, value: &str) -> Answer {
 }
 
 const ON_OFF: [(&str, bool); 2] = [("on", true), ("off", false)];
+
+pub(super) fn cache(commands: &mut Commands, value: &str) -> Answer {
+    let words = [("on", ServerCache::On), ("off", ServerCache::Off)];
+    commands.cache = match value.split_once(',') {
+        Some((client, server)) => {
+            CacheUse { client: keyword(client, &words)? == ServerCache::On, server: keyword(server, &words)? }
+        }
+        None => {
+            let server = keyword(value, &[("validate", ServerCache::Validate), ("update", ServerCache::Update)])
+                .or_else(|_| keyword(value, &words))?;
+            // validate and update are no business of clients.
+            CacheUse { client: server != ServerCache::Off, server }
+        }
+    };
+    Ok(())
+}
 
 pub(super) fn id(_: &mut Commands, _: &str) -> Answer {
     Ok(())

@@ -265,14 +265,14 @@ pub const COMMANDS: &[Command] = &[
     .or("the company's"),
     Command::done("network", Request, "on|off", "on or off", read::network).or("the company's"),
     Command::done("bfc", Request, "on|off", "on or off", read::bfc).or("the company's"),
-    Command::not_yet(
+    Command::done(
         "cache",
         Request,
         "on|off|validate|update | client,server",
         "on, off, validate, update, or two of on and off",
+        read::cache,
     )
-    .or("on,on")
-    .but(&["on", "on,on"]),
+    .or("on,on"),
     Command::not_yet("defaultImage", Request, "[object]", OBJECT).but(&[""]),
     Command::not_yet("locale", Request, "id", "a locale's id"),
     Command::not_yet("type", Request, "string", "the type of a static file"),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::budget::Permit;
-use super::{Done, Outcome, Rendered, Shared, Slot, Work};
+use super::{Deadline, Done, Outcome, Rendered, Shared, Slot, Work};
 use crate::engine::Cancel;
 use crate::error::{Error, Result};
 use crate::pixel::Image;
@@ -25,7 +25,7 @@ pub(super) struct Queued {
 /// Whether a job is still wanted.
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
-    pub(super) deadline: Instant,
+    pub(super) deadline: Deadline,
     pub(super) cancel: Cancel,
 }
 
@@ -36,7 +36,7 @@ impl Gate {
     /// `Cancelled`, `Deadline`.
     pub(super) fn check(&self, before: &'static str) -> Result<()> {
         self.cancel.check(before)?;
-        if Instant::now() >= self.deadline { Err(Error::Deadline { before }) } else { Ok(()) }
+        if Instant::now() >= self.deadline.get() { Err(Error::Deadline { before }) } else { Ok(()) }
     }
 }
 

@@ -93,7 +93,7 @@ fn begin(shared: &Arc<Shared>, lane: &Lane, queued: Queued) {
     let Queued { slot, work, done, submitted } = queued;
     let Work { read, source_bytes, header, plans, deadline, cancel } = work;
     let gate = Gate { deadline, cancel };
-    lane.quiet_until(deadline);
+    lane.quiet_until(gate.deadline.get());
     let mut answer = Answer::new(Arc::clone(shared), slot, done);
     let begun = caught(|| {
         gate.check("decode")?;
@@ -122,13 +122,13 @@ fn memory(shared: &Arc<Shared>, lane: &Lane, gate: &Gate, bytes: u64) -> Result<
     loop {
         // After getting in line: whoever cancels from now on wakes those who are in it.
         gate.check("decode")?;
-        let patience = gate.deadline.saturating_duration_since(Instant::now());
+        let patience = gate.deadline.get().saturating_duration_since(Instant::now());
         select! {
             recv(request.granted) -> _ => return Ok(request.claim()),
             recv(request.look) -> _ => {}
             recv(shared.steps.1) -> step => if let Ok(step) = step {
                 take(shared, lane, step);
-                lane.quiet_until(gate.deadline);
+                lane.quiet_until(gate.deadline.get());
             },
             default(patience) => {}
         }
@@ -253,7 +253,7 @@ fn send(shared: &Shared, step: Step) {
 /// Takes one rendition as far as it goes.
 fn take(shared: &Shared, lane: &Lane, step: Step) {
     let Step { mut pending, source, passed, since } = step;
-    lane.quiet_until(pending.gate.deadline);
+    lane.quiet_until(pending.gate.deadline.get());
     pending.timings.queue += since.elapsed();
     let result = caught(|| {
         let (image, engine) = match passed {

@@ -7,6 +7,7 @@
 //! finished before something new is begun.
 
 mod budget;
+mod deadline;
 mod job;
 mod ladder;
 mod lane;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
 
 use self::budget::Budget;
+pub use self::deadline::Deadline;
 use self::job::{Queued, Step};
 pub use self::ladder::climb;
 use self::lane::Lane;
@@ -70,7 +72,7 @@ pub struct Work {
     /// What to make of it; one result each, in order.
     pub plans: Vec<Arc<Plan>>,
     /// Nothing is begun after it.
-    pub deadline: Instant,
+    pub deadline: Deadline,
     /// Set when nobody waits any more.
     pub cancel: Cancel,
 }
@@ -240,6 +242,7 @@ impl Sched {
             running,
             memory_bytes: self.shared.budget.granted(),
             lanes_stuck: self.shared.lanes.iter().filter(|lane| !lane.is_alive()).count(),
+            ..Load::default()
         }
     }
 

@@ -1,11 +1,14 @@
 //! The only composition of all the rest: a request in, a [`Rendition`] out.
 //!
-//! parse → source's version and header → decide → plan → lanes → [`Rendition`]. What is pure runs where it is called,
-//! files are touched on tokio's blocking threads or on a lane, pixels on lanes alone. Invariants: HEAD renders nothing;
-//! whoever drops a future has cancelled its work; a full queue is told before anything is opened.
+//! parse → source's version and header → decide → plan → cache → lanes → [`Rendition`]. What is pure runs where it is
+//! called, files are touched on tokio's blocking threads or on a lane, pixels on lanes alone. Invariants: HEAD renders
+//! nothing; what is in the cache is served however full the queue is; work is cancelled when all who wait for it have
+//! dropped their futures.
 
+mod derivatives;
 mod engines;
 pub mod explain;
+mod meta;
 mod recent;
 mod sources;
 
@@ -14,22 +17,23 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot};
-use xxhash_rust::xxh3::xxh3_128;
+use tokio::sync::Notify;
 
-use self::recent::Recent;
-use self::sources::{Found, SourceKey, Sources};
+use self::derivatives::{Ask, Derivative, Derivatives, Wanted};
+use self::meta::Outline;
+pub use self::meta::{Freshness, Meta};
+use self::sources::{Found, Sources};
+use crate::cache::{self, Cache, Stamp, Target};
 use crate::catalog::{Catalog, Company, SourceRoot};
 use crate::codec::Allow;
 use crate::config::{Config, EngineChoice};
 use crate::decide::Hints;
-use crate::engine::Cancel;
 use crate::error::{Error, Result};
-use crate::pixel::Size;
-use crate::plan::{Decision, FormatReason, Header, Plan, Verdict};
+use crate::plan::{Decision, Header, Plan, Verdict};
 use crate::request::Commands;
-use crate::sched::{Engines, Options, Rendered, Sched, Slot, Work};
-use crate::telemetry::{Line, Telemetry, Timings};
+use crate::sched::{Engines, Options, Sched};
+use crate::store::EXTENSIONS;
+use crate::telemetry::{Load, Telemetry, Timings};
 use crate::{decide, limits, request};
 
 /// What a request names, as the daemon read it from the wire.
@@ -59,63 +63,44 @@ pub struct Rendition {
     pub decision: Decision,
     /// Where the time went.
     pub timings: Timings,
-    /// Name of the engine that ran the passes.
+    /// Name of the engine that ran the passes, or `cache`.
     pub engine: &'static str,
 }
 
-/// What is known of a rendition beside its bytes.
-#[derive(Clone, Debug)]
-pub struct Meta {
-    /// MIME type; `None` if only rendering tells which of several formats it is (HEAD alone).
-    pub mime: Option<&'static str>,
-    /// Strong entity tag, quotes included; `None` if it was never rendered (HEAD alone).
-    pub etag: Option<String>,
-    /// Length of the bytes, if known.
-    pub length: Option<u64>,
-    /// Time to live, seconds; `None`: never expires.
-    pub max_age_s: Option<u64>,
-    /// The company's own headers.
-    pub headers: Vec<(String, String)>,
-    /// Unknown commands, for `X-Image-Serving-Ignored`.
-    pub ignored: Vec<String>,
-    /// Why this format is served (protocol.md 4.5), if that is known.
-    pub reason: Option<&'static str>,
-    /// Bytes that the candidate tried last is smaller than the format asked for; below 0: larger, and not served.
-    pub saved: Option<i64>,
-    /// Request headers that the reply depends on.
-    pub varies_by: Vec<&'static str>,
-    /// Client hints that could change it.
-    pub hints_wanted: Vec<&'static str>,
-    /// Size in pixels.
-    pub size: Size,
-    /// `Plan::key`.
-    pub plan_key: u64,
+/// What `POST /v1/invalidate` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Invalidation {
+    /// These assets, each as `Company/Asset`.
+    Assets(Vec<String>),
+    /// A whole company, by its RootId.
+    Company(String),
 }
 
 /// Renditions from companies, sources, queries.
 pub struct Service {
     catalog: RwLock<Arc<Catalog>>,
     sources: Arc<Sources>,
+    derivatives: Arc<Derivatives>,
     sched: Arc<Sched>,
     telemetry: Arc<Telemetry>,
-    /// Entity tags of what was rendered of late.
-    made: Arc<Recent<(SourceKey, u64), Made>>,
     is_idle: Arc<Notify>,
     choice: EngineChoice,
-}
-
-/// What is remembered of a rendition that was made.
-#[derive(Clone, Debug)]
-struct Made {
-    etag: String,
-    length: u64,
-    verdict: Verdict,
 }
 
 impl ImageRequest {
     /// `Company/Asset`, for people: it is never taken apart again.
     fn id(&self) -> String {
         [std::slice::from_ref(&self.company), &self.asset].concat().join("/")
+    }
+}
+
+/// The asset as it is invalidated: `A` and `A.jpg` may be one file, so they go together.
+fn asset_name(asset: &[String]) -> String {
+    let name = asset.join("/");
+    let known = |extension: &str| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension));
+    match name.rsplit_once('.') {
+        Some((stem, extension)) if known(extension) => stem.to_owned(),
+        _ => name,
     }
 }
 
@@ -153,12 +138,18 @@ impl Service {
             move || is_idle.notify_waiters()
         };
         let allow = Allow { formats: daemon.formats.clone(), pixels_max: daemon.source_pixels_max };
+        let sources = Arc::new(Sources::new(allow, Arc::clone(&telemetry)));
+        let sched = Arc::new(Sched::try_new(options, engines, Arc::clone(&telemetry), idle)?);
+        let disk = config.cache.disk.clone();
+        let disk = disk.map(|path| cache::DiskOptions { path, bytes_max: config.cache.disk_bytes_max });
+        let cache = cache::Options { memory_bytes_max: config.cache.memory_bytes_max, disk };
+        let cache = Cache::new(&cache, Arc::clone(&telemetry));
         Ok(Arc::new(Self {
             catalog: RwLock::new(Arc::new(config.catalog.clone())),
-            sources: Arc::new(Sources::new(allow)),
-            sched: Arc::new(Sched::try_new(options, engines, Arc::clone(&telemetry), idle)?),
+            derivatives: Derivatives::new(cache, Arc::clone(&sources), Arc::clone(&sched), Arc::clone(&telemetry)),
+            sources,
+            sched,
             telemetry,
-            made: Arc::new(Recent::new(limits::ETAGS_REMEMBERED_MAX)),
             is_idle,
             choice: daemon.engine,
         }))
@@ -175,10 +166,9 @@ impl Service {
             let catalog = self.catalog();
             let company = company(&catalog, &request.company)?;
             let commands = request::parse(&request.query, company)?;
-            let find = self.finder(company.source.clone(), &id, request)?;
-            let mut results = self.render(&id, company, find, vec![Ok(commands)], &request.hints, deadline).await?;
-            // One query in, one result out.
-            results.pop().unwrap_or_else(|| Err(broken_off()))
+            let (ask, decision) = self.ask(&id, company, request, &commands).await?;
+            let outline = ask.outline(decision, &commands, company);
+            Ok(outline.rendition(self.derivatives.get(ask, deadline).await?))
         });
         rendition.await.inspect_err(|error| self.telemetry.refusal(&id, None, error))
     }
@@ -193,13 +183,23 @@ impl Service {
             let catalog = self.catalog();
             let company = company(&catalog, &request.company)?;
             let commands = request::parse(&request.query, company)?;
-            let found = blocking(self.finder(company.source.clone(), &id, request)?).await?;
-            let (plan, decision) = planned(&commands, &found.header, company, &request.hints)?;
-            let key = plan.key();
-            let made = found.key.and_then(|source| self.made.get(&(source, key)));
-            Ok(meta(&plan, &decision, &commands, company, made))
+            let (ask, decision) = self.ask(&id, company, request, &commands).await?;
+            let outline = ask.outline(decision, &commands, company);
+            Ok(outline.meta(self.derivatives.known(ask).await?.as_deref()))
         });
         meta.await.inspect_err(|error| self.telemetry.refusal(&id, None, error))
+    }
+
+    /// The answer to a conditional request for a picture that never expires (protocol.md 5: 304, unchecked); `None`: it may
+    /// expire.
+    ///
+    /// # Errors
+    /// What is wrong with the request itself.
+    pub fn unchecked(&self, request: &ImageRequest) -> Result<Option<Meta>> {
+        let catalog = self.catalog();
+        let company = company(&catalog, &request.company)?;
+        let meta = Meta::of_request(&request::parse(&request.query, company)?, company);
+        Ok((meta.freshness.is_kept && meta.freshness.max_age_s.is_none()).then_some(meta))
     }
 
     /// `GET /v1/explain/…`: what would be done for this request and why, and what came of it if it was made of late.
@@ -213,9 +213,9 @@ impl Service {
             let catalog = self.catalog();
             let company = company(&catalog, &request.company)?;
             let commands = request::parse(&request.query, company)?;
-            let Found { header, key, .. } = blocking(self.finder(company.source.clone(), &id, request)?).await?;
-            let (plan, decision) = planned(&commands, &header, company, &request.hints)?;
-            let made = key.and_then(|source| self.made.get(&(source, plan.key())));
+            let (ask, decision) = self.ask(&id, company, request, &commands).await?;
+            let (header, plan) = (ask.found.header, Arc::clone(&ask.plan));
+            let known = self.derivatives.known(ask).await?;
             Ok(serde_json::json!({
                 "asset": id,
                 "source": explain::source(&header),
@@ -224,7 +224,7 @@ impl Service {
                 "hints_wanted": decide::hints_wanted(&commands, company),
                 "ignored": commands.ignored,
                 "plan": explain::plan(&plan),
-                "verdict": made.map(|made| explain::verdict(&made.verdict)),
+                "verdict": known.map(|entry| explain::verdict(&entry.note.verdict)),
             }))
         })
         .await
@@ -254,8 +254,19 @@ impl Service {
                 return Err(Error::SourceTooLong { bytes_max: limits::SOURCE_BYTES_MAX });
             }
             let commands = parsed(queries, company)?;
+            let slot = self.sched.admit()?;
             let sources = Arc::clone(&self.sources);
-            self.render(&id, company, move || sources.given(source), commands, hints, deadline).await
+            // The slot travels with the look at the source, so that looks nobody waits for are counted too.
+            let given = move || sources.given(source).map(|found| (slot, found));
+            let (slot, found) = blocking(given).await?;
+            let (outlines, plans) = outlined(commands, Stamp::default(), &found, company, hints);
+            let plans: Vec<_> = plans.into_iter().map(|(plan, _)| plan).collect();
+            let renditions = if plans.is_empty() {
+                Vec::new()
+            } else {
+                self.derivatives.given(&id, slot, found, plans, deadline).await?
+            };
+            Ok(in_order(outlines, renditions))
         });
         self.told(&id, renditions.await)
     }
@@ -280,10 +291,39 @@ impl Service {
                 None => owner,
             };
             let commands = parsed(queries, company)?;
-            let find = self.finder(owner.source.clone(), &id, source)?;
-            self.render(&id, company, find, commands, &source.hints, deadline).await
+            let stamp = self.derivatives.stamp(&owner.root_id, &asset_name(&source.asset));
+            let found = blocking(self.finder(owner.source.clone(), &id, source)?).await?;
+            let (outlines, plans) = outlined(commands, stamp, &found, company, &source.hints);
+            let renditions = if plans.is_empty() {
+                Vec::new()
+            } else {
+                self.derivatives.all(&id, stamp, found, &plans, deadline).await?
+            };
+            Ok(in_order(outlines, renditions))
         });
         self.told(&id, renditions.await)
+    }
+
+    /// `POST /v1/invalidate`: every derivative of these assets, or of a whole company, is rendered anew when it is next
+    /// asked for. All or nothing.
+    ///
+    /// # Errors
+    /// `NotFound`: no such company. `Request`: no asset's name. `Io`: it is so now, but may not be after a restart.
+    pub async fn invalidate(&self, what: &Invalidation) -> Result<()> {
+        let catalog = self.catalog();
+        let target = |id: &String| {
+            let (name, asset) = id
+                .split_once('/')
+                .filter(|(_, asset)| !asset.is_empty())
+                .ok_or_else(|| Error::Request { got: crate::error::shortened(id), want: "\"Company/Asset\"".into() })?;
+            let company = company(&catalog, name)?.root_id.clone();
+            Ok(Target::Asset { company, asset: asset_name(&[asset.to_owned()]) })
+        };
+        let targets = match what {
+            Invalidation::Company(name) => vec![Target::Company(company(&catalog, name)?.root_id.clone())],
+            Invalidation::Assets(ids) => ids.iter().map(target).collect::<Result<_>>()?,
+        };
+        self.derivatives.invalidate(targets).await
     }
 
     /// Replaces companies and presets, all or nothing; requests in hand keep what they began with.
@@ -297,6 +337,11 @@ impl Service {
     /// `Busy`, `Draining`.
     pub fn ready(&self) -> Result<()> {
         self.sched.ready()
+    }
+
+    /// What is wrong with the disk part of the cache, if it is configured: all is served without it.
+    pub fn cache_trouble(&self) -> Option<String> {
+        self.derivatives.trouble()
     }
 
     /// Whether the threads that work are still there, for the watchdog.
@@ -336,7 +381,8 @@ impl Service {
 
     /// Prometheus text of all metrics.
     pub fn metrics_text(&self) -> String {
-        self.telemetry.text(self.sched.load())
+        let (cache_memory_bytes, cache_disk_bytes) = self.derivatives.bytes();
+        self.telemetry.text(Load { cache_memory_bytes, cache_disk_bytes, ..self.sched.load() })
     }
 
     /// Refuses new work from now on.
@@ -344,7 +390,8 @@ impl Service {
         self.sched.start_drain();
     }
 
-    /// Waits until no job is queued or running, or `limits::DRAIN_MS_MAX` passed.
+    /// Waits until no job is queued or running, or `limits::DRAIN_MS_MAX` passed; and until what was made is on disk, or
+    /// `limits::CACHE_FLUSH_MS_MAX` passed.
     pub async fn drained(&self) {
         let idle = async {
             loop {
@@ -361,6 +408,7 @@ impl Service {
         if tokio::time::timeout(patience, idle).await.is_err() {
             tracing::warn!(jobs = self.sched.in_hand(), "given up while draining");
         }
+        self.derivatives.flush().await;
     }
 
     fn catalog(&self) -> Arc<Catalog> {
@@ -405,100 +453,20 @@ impl Service {
         Ok(move || sources.stored(&root, &id, &asset))
     }
 
-    /// All renditions of one source, decoded once. One result for each of `commands`, in order.
-    async fn render(
+    /// Finds the source of a request and plans its rendition.
+    async fn ask(
         &self,
         id: &str,
         company: &Company,
-        find: impl FnOnce() -> Result<Found> + Send + 'static,
-        commands: Vec<Result<Commands>>,
-        hints: &Hints,
-        deadline: Instant,
-    ) -> Result<Vec<Result<Rendition>>> {
-        let slot = self.sched.admit()?;
-        // The slot travels with the look for the source, so that looks nobody waits for are counted too.
-        let (slot, Found { source, header, key }) = blocking(move || find().map(|found| (slot, found))).await?;
-        let planned: Vec<Result<Planned>> = commands
-            .into_iter()
-            .map(|commands| {
-                let commands = commands?;
-                let (plan, decision) = planned(&commands, &header, company, hints)?;
-                Ok(Planned { plan: Arc::new(plan), decision, commands })
-            })
-            .collect();
-        let plans: Vec<_> = planned.iter().flatten().map(|planned| Arc::clone(&planned.plan)).collect();
-        let mut rendered = if plans.is_empty() {
-            Vec::new()
-        } else {
-            let cancel = Cancel::default();
-            let source_bytes = source.version.bytes;
-            let name = id.to_owned();
-            let read = Box::new(move || source.read(&name));
-            self.run(slot, Work { read, source_bytes, header, plans, deadline, cancel }).await?
-        }
-        .into_iter();
-        let renditions = planned.into_iter().map(|planned| {
-            let Planned { plan, decision, commands } = planned?;
-            // As many results as plans, in their order.
-            let (Rendered { bytes, verdict, timings, engine }, etag) =
-                rendered.next().unwrap_or_else(|| Err(broken_off()))?;
-            let made = Made { etag, length: bytes.len() as u64, verdict: verdict.clone() };
-            let plan_key = plan.key();
-            if let Some(source) = key {
-                self.made.insert((source, plan_key), made.clone());
-            }
-            self.telemetry.rendition(&Line {
-                id,
-                key: plan_key,
-                src: &format_args!("{}:{}", header.format.name(), header.size),
-                dst: &format_args!("{}:{}", verdict.served.name(), plan.size),
-                engine,
-                timings,
-                bytes: made.length,
-            });
-            let meta = meta(&plan, &decision, &commands, company, Some(made));
-            Ok(Rendition { bytes, meta, verdict, decision, timings, engine })
-        });
-        Ok(renditions.collect())
-    }
-
-    /// Puts `work` on the lanes and waits for it. Each rendition comes with its entity tag.
-    async fn run(&self, slot: Slot, work: Work) -> Result<Vec<Result<(Rendered, String)>>> {
-        let (send, receive) = oneshot::channel();
-        let leave = CancelOnDrop { cancel: work.cancel.clone(), sched: Arc::clone(&self.sched) };
-        let done = move |outcome: Result<Vec<Result<Rendered>>>| {
-            let tagged = |rendered: Rendered| {
-                let etag = etag(&rendered.bytes);
-                (rendered, etag)
-            };
-            let outcome = outcome.map(|results| results.into_iter().map(|result| result.map(tagged)).collect());
-            // Nobody is there any more: the work was cancelled.
-            drop(send.send(outcome));
-        };
-        self.sched.submit(slot, work, Box::new(done));
-        let outcome = receive.await.unwrap_or_else(|_| Err(broken_off()));
-        drop(leave);
-        outcome
-    }
-}
-
-/// One query, planned.
-struct Planned {
-    plan: Arc<Plan>,
-    decision: Decision,
-    commands: Commands,
-}
-
-/// Cancels its work when nobody waits any more; afterwards it does no harm.
-struct CancelOnDrop {
-    cancel: Cancel,
-    sched: Arc<Sched>,
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.cancel.cancel();
-        self.sched.wake();
+        request: &ImageRequest,
+        commands: &Commands,
+    ) -> Result<(Ask, Decision)> {
+        // Before the source is looked at: an invalidation from now on must not be missed.
+        let stamp = self.derivatives.stamp(&company.root_id, &asset_name(&request.asset));
+        let found = blocking(self.finder(company.source.clone(), id, request)?).await?;
+        let (plan, decision) = planned(commands, &found.header, company, &request.hints)?;
+        let ask = Ask { id: id.to_owned(), stamp, found, plan: Arc::new(plan), cache: commands.cache.server };
+        Ok((ask, decision))
     }
 }
 
@@ -522,43 +490,34 @@ fn planned(commands: &Commands, header: &Header, company: &Company, hints: &Hint
     Ok((request::plan(commands, header, company, &decision)?, decision))
 }
 
-/// What a reply's headers need.
-fn meta(plan: &Plan, decision: &Decision, commands: &Commands, company: &Company, made: Option<Made>) -> Meta {
-    let verdict = made.as_ref().map(|made| &made.verdict);
-    let known = match verdict {
-        Some(verdict) => Some(verdict.served),
-        None => plan.encode.candidates.is_empty().then_some(plan.encode.requested),
-    };
-    let reason = match decision.format_reason {
-        FormatReason::Candidates => verdict.map(Verdict::reason),
-        FormatReason::Off | FormatReason::Ineligible | FormatReason::Unsupported => Some(decision.format_reason.word()),
-    };
-    Meta {
-        mime: known.map(|spec| spec.mime()),
-        reason,
-        saved: verdict.and_then(Verdict::saved),
-        varies_by: decide::varies_by(commands, company),
-        hints_wanted: decide::hints_wanted(commands, company),
-        length: made.as_ref().map(|made| made.length),
-        etag: made.map(|made| made.etag),
-        max_age_s: max_age_s(company.expiration_hours),
-        headers: company.headers.clone(),
-        ignored: commands.ignored.clone(),
-        size: plan.size,
-        plan_key: plan.key(),
-    }
+/// The queries of a fan-out, planned or not, and what is to be made of the source for those that are.
+fn outlined(
+    commands: Vec<Result<Commands>>,
+    stamp: Stamp,
+    found: &Found,
+    company: &Company,
+    hints: &Hints,
+) -> (Vec<Result<Outline>>, Vec<Wanted>) {
+    let mut plans = Vec::new();
+    let outlines = commands.into_iter().map(|commands| {
+        let commands = commands?;
+        let (plan, decision) = planned(&commands, &found.header, company, hints)?;
+        let plan = Arc::new(plan);
+        plans.push((Arc::clone(&plan), commands.cache.server));
+        Ok(Outline::new(plan, decision, &commands, company, (&found.source.version, stamp)))
+    });
+    (outlines.collect(), plans)
 }
 
-/// Seconds to live; −1 hours is for ever.
-fn max_age_s(hours: f64) -> Option<u64> {
-    // Checked by the configuration: 0 to a hundred years, far inside u64.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked range, not negative here")]
-    (hours >= 0.0).then(|| (hours * 3600.0).round() as u64)
-}
-
-/// A strong entity tag: the bytes' own hash, in quotes.
-fn etag(bytes: &[u8]) -> String {
-    format!("\"{:032x}\"", xxh3_128(bytes))
+/// One result a query: its own error, or that of its rendition.
+fn in_order(outlines: Vec<Result<Outline>>, renditions: Vec<Result<Derivative>>) -> Vec<Result<Rendition>> {
+    let mut renditions = renditions.into_iter();
+    let results = outlines.into_iter().map(|outline| {
+        let outline = outline?;
+        // As many as there are plans, in their order.
+        Ok(outline.rendition(renditions.next().unwrap_or_else(|| Err(broken_off()))?))
+    });
+    results.collect()
 }
 
 /// Runs what blocks where blocking is allowed.
@@ -577,25 +536,5 @@ fn broken_off() -> Error {
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Service({:?})", self.sched)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hours_become_seconds_or_for_ever() {
-        assert_eq!(max_age_s(10.0), Some(36_000));
-        assert_eq!(max_age_s(0.1), Some(360));
-        assert_eq!(max_age_s(0.0), Some(0));
-        assert_eq!(max_age_s(-1.0), None);
-    }
-
-    #[test]
-    fn tags_are_strong_and_quoted() {
-        // XXH3-128 of nothing, seed 0: the reference implementation's own vector.
-        assert_eq!(etag(b""), "\"99aa06d3014798d86001c324468d497f\"");
-        assert_ne!(etag(b"a"), etag(b"b"));
     }
 }

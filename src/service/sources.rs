@@ -1,6 +1,7 @@
 //! From a company and an asset to an open source and its header; and the demo catalogue, encoded when first asked for.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
@@ -8,11 +9,12 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::recent::Recent;
 use crate::catalog::SourceRoot;
 use crate::codec::{self, Allow};
-use crate::error::Result;
+use crate::error::{Blame, Error, Result};
 use crate::limits;
 use crate::pixel::{Chroma, testcard};
 use crate::plan::{EncodeSpec, Header, JpegQuality};
 use crate::store::{Root, Source, Version};
+use crate::telemetry::{CacheEvent, Telemetry};
 
 /// What tells a state of a source from all others: a hash of its id, and its version.
 pub(super) type SourceKey = (u128, Version);
@@ -24,6 +26,16 @@ pub(super) struct Found {
     pub(super) header: Header,
     /// `None` for a source that came with the request.
     pub(super) key: Option<SourceKey>,
+    /// Hash of its content, if that is known and cannot have changed unnoticed.
+    pub(super) hash: Option<u128>,
+}
+
+impl Found {
+    /// The source, to be worked on elsewhere; an empty one is left.
+    pub(super) fn take(&mut self) -> Self {
+        let source = std::mem::replace(&mut self.source, Source::from_bytes(Bytes::new()));
+        Self { source, ..*self }
+    }
 }
 
 /// Finds sources. All of it blocks.
@@ -31,11 +43,21 @@ pub(super) struct Found {
 pub(super) struct Sources {
     allow: Allow,
     headers: Recent<SourceKey, Header>,
+    hashes: Recent<SourceKey, u128>,
+    /// When it was refused, and why.
+    refused: Recent<SourceKey, (Instant, Arc<Error>)>,
+    telemetry: Arc<Telemetry>,
 }
 
 impl Sources {
-    pub(super) fn new(allow: Allow) -> Self {
-        Self { allow, headers: Recent::new(limits::HEADERS_REMEMBERED_MAX) }
+    pub(super) fn new(allow: Allow, telemetry: Arc<Telemetry>) -> Self {
+        Self {
+            allow,
+            headers: Recent::new(limits::HEADERS_REMEMBERED_MAX),
+            hashes: Recent::new(limits::HASHES_REMEMBERED_MAX),
+            refused: Recent::new(limits::NEGATIVES_REMEMBERED_MAX),
+            telemetry,
+        }
     }
 
     /// The stored source `asset` under `root`, which is called `id`.
@@ -49,15 +71,49 @@ impl Sources {
         };
         let mut source = root.open(id, asset)?;
         let key = (xxh3_128(id.as_bytes()), source.version);
+        if !source.version.is_settled() {
+            // It may be written just now: what is seen of it is no longer true a moment later.
+            let header = codec::probe(&mut source.reader(), &self.allow)?;
+            return Ok(Found { source, header, key: Some(key), hash: None });
+        }
         let header = match self.headers.get(&key) {
             Some(header) => header,
             None => {
-                let header = codec::probe(&mut source.reader(), &self.allow)?;
+                let header = self.probe(&mut source, key)?;
                 self.headers.insert(key, header);
                 header
             }
         };
-        Ok(Found { source, header, key: Some(key) })
+        Ok(Found { source, header, key: Some(key), hash: self.hashes.get(&key) })
+    }
+
+    /// The header of a settled source; what was refused a moment ago is refused again.
+    fn probe(&self, source: &mut Source, key: SourceKey) -> Result<Header> {
+        let patience = Duration::from_millis(limits::NEGATIVE_MS_MAX);
+        if let Some((_, error)) = self.refused.get(&key).filter(|(when, _)| when.elapsed() < patience) {
+            self.telemetry.cache(CacheEvent::NegativeHit);
+            return Err(error.repeated());
+        }
+        codec::probe(&mut source.reader(), &self.allow).inspect_err(|error| {
+            if error.blame() == Blame::Source {
+                self.refused.insert(key, (Instant::now(), Arc::new(error.repeated())));
+            }
+        })
+    }
+
+    /// The hash of a source's content, which is read for it; remembered if the source is settled.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn hash(&self, found: &mut Found, id: &str) -> Result<u128> {
+        // Before it is read: a change while it is read must not count as settled.
+        let is_settled = found.source.version.is_settled();
+        let hash = found.source.hash(id)?;
+        if let (Some(key), true) = (found.key, is_settled) {
+            self.hashes.insert(key, hash);
+        }
+        found.hash = Some(hash);
+        Ok(hash)
     }
 
     /// A source that came with the request.
@@ -67,7 +123,7 @@ impl Sources {
     pub(super) fn given(&self, bytes: Bytes) -> Result<Found> {
         let mut source = Source::from_bytes(bytes);
         let header = codec::probe(&mut source.reader(), &self.allow)?;
-        Ok(Found { source, header, key: None })
+        Ok(Found { source, header, key: None, hash: None })
     }
 }
 

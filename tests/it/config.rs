@@ -64,6 +64,10 @@ fn every_key_is_read() {
         memory = "2GiB"
         source_pixels_max = 1_000_000
         formats = ["jpeg", "png"]
+        [cache]
+        memory = "32MiB"
+        disk = "/var/c"
+        disk_size = "1TiB"
         [front]
         listen = "[::1]:8081"
         socket = "/run/c/f.sock"
@@ -81,6 +85,8 @@ fn every_key_is_read() {
         working_space = "linear"
         upscale_without_fit = true
         expiration_hours = 0.5
+        stale_while_revalidate_s = 60
+        use_last_modified = true
         strict = true
         bfc = true
         dpr = true
@@ -106,6 +112,9 @@ fn every_key_is_read() {
     assert_eq!((daemon.queue_jobs_max, daemon.deadline_ms), (7, 1234));
     assert_eq!((daemon.memory_bytes_max, daemon.source_pixels_max), (2 << 30, 1_000_000));
     assert_eq!(daemon.formats, [SourceFormat::Jpeg, SourceFormat::Png]);
+    let cache = &config.cache;
+    assert_eq!((cache.memory_bytes_max, cache.disk_bytes_max), (32 << 20, 1 << 40));
+    assert_eq!(cache.disk.as_deref(), Some(Path::new("/var/c")));
     let front = &config.front;
     assert_eq!((front.listen.as_str(), front.connections_max, front.retry_ms), ("[::1]:8081", 9, 0));
     assert_eq!(front.socket.as_deref(), Some(Path::new("/run/c/f.sock")));
@@ -117,7 +126,8 @@ fn every_key_is_read() {
     assert_eq!((co.jpeg_quality, co.jpeg_chroma), (77, Chroma::Full));
     assert_eq!((co.res_mode, co.working_space), (Kernel::Bicub, WorkingSpace::Linear));
     assert_eq!((co.bkg_color, co.expiration_hours), ([0x0a, 0xf0, 0xff], 0.5));
-    assert!(co.upscale_without_fit && co.strict);
+    assert!(co.upscale_without_fit && co.strict && co.use_last_modified);
+    assert_eq!(co.stale_while_revalidate_s, 60);
     assert!(co.bfc && co.dpr && co.network && !co.avif && co.legacy_ua && co.ch_width);
     assert_eq!(co.network_signals, [NetworkSignal::SaveData, NetworkSignal::Rtt], "in the order of Vary");
     assert_eq!(co.width_step, 200);
@@ -133,6 +143,7 @@ fn nothing_configured_is_the_demo() {
     assert_eq!(config.catalog.companies.keys().collect::<Vec<_>>(), [DEMO_COMPANY]);
     assert_eq!(config.catalog, Config::demo().catalog);
     assert_eq!(config.daemon.memory_bytes_max, 1 << 30);
+    assert_eq!((config.cache.memory_bytes_max, &config.cache.disk), (256 << 20, &None));
     // An empty file is a configuration without companies, as a front's is.
     assert!(load("").unwrap().catalog.companies.is_empty());
 }
@@ -157,6 +168,7 @@ fn the_environment_sets_every_kind_of_value() {
             ("CALOTYPE_DAEMON__ENGINE", "Scalar"),
             ("CALOTYPE_DAEMON__MEMORY", "64MiB"),
             ("CALOTYPE_DAEMON__FORMATS", "png, webp"),
+            ("CALOTYPE_CACHE__MEMORY", "0"),
             ("CALOTYPE_FRONT__LISTEN", "localhost:1"),
             ("CALOTYPE_LOG", "debug"),
         ],
@@ -165,6 +177,7 @@ fn the_environment_sets_every_kind_of_value() {
     assert_eq!(config.daemon.socket.as_deref(), Some(Path::new("/s")));
     assert_eq!((config.daemon.engine, config.daemon.memory_bytes_max), (EngineChoice::Scalar, 64 << 20));
     assert_eq!(config.daemon.formats, [SourceFormat::Png, SourceFormat::Webp]);
+    assert_eq!(config.cache.memory_bytes_max, 0);
     assert_eq!(config.front.listen, "localhost:1");
 }
 
@@ -175,7 +188,8 @@ fn an_unknown_key_names_the_nearest() {
     check_refused(load(&company("bkgcolor = \"ffffff\"")), &["company.Co.bkgcolor", "bkg_color"]);
     check_refused(load(&company("[company.Co.preset]\na = \"wid=1\"")), &["company.Co.preset", "presets"]);
     // Keys of features that are not there yet are as unknown as any.
-    check_refused(load("[cache]\nmemory = \"1GiB\""), &["cache", "unknown key"]);
+    check_refused(load("[cache]\nmemroy = \"1GiB\""), &["cache.memroy", "unknown key", "memory"]);
+    check_refused(with_environment("", &[("CALOTYPE_CACHE_MEMORY", "1")]), &["two underscores"]);
     check_refused(load(&company("default_image = \"x\"")), &["company.Co.default_image", "unknown key"]);
     check_refused(with_environment("", &[("CALOTYPE_DAEMON__THREAD", "1")]), &["CALOTYPE_DAEMON__THREAD", "threads"]);
     check_refused(with_environment("", &[("CALOTYPE_DEAMON__THREADS", "1")]), &["CALOTYPE_DEAMON__THREADS", "DAEMON"]);
@@ -213,6 +227,14 @@ fn a_wrong_value_names_key_value_and_expectation() {
     ] {
         check_refused(load(&format!("[front]\n{line}\n")), &words);
     }
+    for (line, words) in [
+        ("memory = -1", ["cache.memory", "-1", "bytes"]),
+        ("disk = \"/c\"\nmemory = \"15MiB\"", ["cache.memory", "15728640 bytes", "16MiB"]),
+        ("disk_size = \"1MiB\"", ["cache.disk_size", "\"1MiB\"", "16MiB"]),
+        ("disk = 7", ["cache.disk", "7", "a path"]),
+    ] {
+        check_refused(load(&format!("[cache]\n{line}\n")), &words);
+    }
     check_refused(load("daemon = 3"), &["daemon", "3", "[daemon]"]);
     check_refused(load("company = \"Co\""), &["company", "[company.Co]"]);
     let variable = [("CALOTYPE_DAEMON__THREADS", "many")];
@@ -241,6 +263,8 @@ fn a_wrong_company_names_key_value_and_expectation() {
         ("strict = 1", ["company.Co.strict", "1", "true or false"]),
         ("expiration_hours = -0.5", ["company.Co.expiration_hours", "-0.5", "-1"]),
         ("expiration_hours = nan", ["company.Co.expiration_hours", "nan", "hours"]),
+        ("stale_while_revalidate_s = -1", ["company.Co.stale_while_revalidate_s", "-1", "0 to 31536000"]),
+        ("use_last_modified = 1", ["company.Co.use_last_modified", "1", "true or false"]),
         ("headers = \"a\"", ["company.Co.headers", "\"a\"", "a section"]),
         ("headers.\"Bad Name\" = \"x\"", ["company.Co.headers.Bad Name", "not a header name", "letters"]),
         ("headers.X-A = \"a\\r\\nSet-Cookie: b\"", ["company.Co.headers.X-A", "not a header value", "line breaks"]),

@@ -36,7 +36,7 @@ impl Process {
     }
 
     /// Writes the configuration.
-    fn configure(&self, daemon: &str, company: &str) {
+    pub(crate) fn configure(&self, daemon: &str, company: &str) {
         let images = self.dir.path().join("images");
         let engine = if daemon.contains("threads = 1") { "scalar" } else { "simd" };
         let text = format!(
@@ -62,18 +62,18 @@ impl Process {
         self.wait_ready();
     }
 
-    fn wait_ready(&self) {
+    pub(crate) fn wait_ready(&self) {
         self.until("ready", || match UnixStream::connect(&self.admin) {
             Ok(_) => get(&self.admin, "/readyz").status == 200,
             Err(_) => false,
         });
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
-    fn until(&self, what: &str, fact: impl Fn() -> bool) {
+    pub(crate) fn until(&self, what: &str, fact: impl Fn() -> bool) {
         let start = Instant::now();
         while !fact() {
             assert!(start.elapsed() < PATIENCE, "not {what} in {PATIENCE:?}:\n{}", self.log());
@@ -81,7 +81,7 @@ impl Process {
         }
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.as_ref().unwrap().id();
         let kill = format!("kill -{signal} {pid}");
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
@@ -105,17 +105,17 @@ impl Process {
         }
     }
 
-    fn stop(&mut self) -> ExitStatus {
+    pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.wait()
     }
 
-    fn metric(&self, name: &str) -> u64 {
+    pub(crate) fn metric(&self, name: &str) -> u64 {
         metric(&self.admin, name)
     }
 
     /// Sends a request and returns at once.
-    fn begin(&self, target: &str) -> Client<UnixStream> {
+    pub(crate) fn begin(&self, target: &str) -> Client<UnixStream> {
         let mut client = Client::unix(&self.data);
         client.send(head("GET", target, &[]));
         client
@@ -289,7 +289,7 @@ fn a_client_that_leaves_takes_its_work_along() {
 }
 
 /// Renditions that take a while on one core; each a different one.
-fn slow_targets() -> [String; 3] {
+pub(crate) fn slow_targets() -> [String; 3] {
     [1190, 1191, 1192].map(|w| format!("/is/image/Co/big?wid={w}&op_usm=5,10,0,0&fmt=png"))
 }
 

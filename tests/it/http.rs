@@ -334,7 +334,6 @@ fn every_route_method_and_status() {
         ("GET", "/", 404, ""),
         ("GET", "/is/imagex", 404, ""),
         ("GET", "/is/content/Co/film.vtt", 404, ""),
-        ("POST", "/v1/invalidate", 404, ""),
         ("GET", "/livez/", 404, ""),
         ("GET", "//livez", 404, ""),
         ("GET", "/is/../livez", 404, ""),
@@ -355,6 +354,8 @@ fn every_route_method_and_status() {
             ("GET", "/v1/explain/Co/A?wid=300", only_admin, ""),
             ("GET", "/v1/explain/Co/A?wid=abc", if is_admin { 400 } else { 404 }, ""),
             ("GET", "/v1/explain/Co/Nope", 404, ""),
+            ("POST", "/v1/invalidate", if is_admin { 415 } else { 404 }, ""),
+            ("GET", "/v1/invalidate", if is_admin { 405 } else { 404 }, if is_admin { "POST, OPTIONS" } else { "" }),
         ];
         for (method, target, status, allow) in cases.iter().chain(&admin) {
             let reply = client.ask(method, target, &["X-Request-ID: t-1"]);

@@ -1,5 +1,6 @@
 //! The one integration binary: `cargo test --test it`.
 
+mod cache;
 mod cli;
 mod codecs;
 mod commands;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use calotype::codec::{self, Allow};
 use calotype::config::Config;
+use calotype::decide::Hints;
 use calotype::engine::scalar::Scalar;
 use calotype::engine::{Cancel, Completion, Done, Engine, Job, run};
 use calotype::error::{Error, Result};
@@ -158,7 +159,7 @@ impl Picture {
             read: Box::new(move || Ok(bytes)),
             header: self.header,
             plans: self.plans(n),
-            deadline,
+            deadline: deadline.into(),
             cancel: Cancel::default(),
         }
     }
@@ -454,7 +455,7 @@ fn memory_makes_jobs_wait_and_then_run() {
     assert!(matches!(outcome(&leaves), Err(Error::Cancelled { before: "decode" })));
     // One whose deadline passes while it waits.
     let mut work = waits();
-    work.deadline = Instant::now() + Duration::from_millis(50);
+    work.deadline = (Instant::now() + Duration::from_millis(50)).into();
     assert!(matches!(outcome(&rig.submit(work).unwrap()), Err(Error::Deadline { before: "decode" })));
     // One that could never run does not wait at all.
     let mut work = waits();
@@ -562,7 +563,7 @@ fn every_job_is_answered_exactly_once_whatever_happens() {
         let plans = random.within(1, 5) as usize;
         let mut work = rig.picture.work(plans, soon());
         match random.within(0, 10) {
-            0 => work.deadline = Instant::now(),
+            0 => work.deadline = Instant::now().into(),
             1 => work.cancel.cancel(),
             2 => work.read = Box::new(|| panic!("no source")),
             _ => {}
@@ -607,7 +608,7 @@ fn request(asset: &str, query: &str) -> ImageRequest {
         company: String::from(calotype::config::DEMO_COMPANY),
         asset: vec![asset.to_owned()],
         query: query.to_owned(),
-        hints: calotype::decide::Hints::default(),
+        hints: Hints::default(),
     }
 }
 
@@ -646,8 +647,12 @@ fn a_full_service_says_so_before_it_looks_for_anything() {
             tokio::spawn(async move { service.image(&request("Chart", "wid=40"), soon()).await })
         };
         let reins = has_entered(reins).await;
-        let busy = answer_now(service.image(&request("Chart", "wid=41"), soon()));
+        let body = Bytes::from_static(b"never looked at");
+        let busy = answer_now(service.transcode(None, body, &[String::from("wid=41")], &Hints::default(), soon()));
         assert!(matches!(busy, Some(Err(Error::Busy { .. }))), "expected an answer at the first poll");
+        // A stored source is looked at first: what is in the cache is served all the same.
+        let busy = service.image(&request("Chart", "wid=41"), soon()).await;
+        assert!(matches!(busy, Err(Error::Busy { .. })), "{busy:?}");
         // What is wrong with the request itself is said first.
         let wrong = answer_now(service.image(&request("Chart", "wid=x"), soon()));
         assert!(matches!(wrong, Some(Err(Error::Command { key: "wid", .. }))));
@@ -656,6 +661,33 @@ fn a_full_service_says_so_before_it_looks_for_anything() {
         // The deadline of a request that does not come to an end.
         let late = service.image(&request("Chart", "wid=42"), Instant::now() + Duration::from_millis(100)).await;
         assert!(matches!(late, Err(Error::Deadline { .. })), "{late:?}");
+    });
+}
+
+#[test]
+fn a_flight_takes_the_longest_deadline_of_those_who_wait() {
+    let (noop, reins) = Noop::new();
+    let service = service(4, noop);
+    let runtime = runtime();
+    runtime.block_on(async {
+        // The demo picture is computed when it is first looked at.
+        service.head(&request("Chart", "wid=40"), soon()).await.unwrap();
+        let early = Instant::now() + Duration::from_millis(500);
+        let ask = |deadline| {
+            let service = Arc::clone(&service);
+            tokio::spawn(async move { service.image(&request("Chart", "wid=40"), deadline).await })
+        };
+        let first = ask(early);
+        let reins = has_entered(reins).await;
+        let second = ask(soon());
+        while metric(&service.metrics_text(), "calotype_cache_joined") == 0.0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        reins.order(Order::RunAt(early + Duration::from_millis(100)));
+        let late = first.await.unwrap();
+        assert!(matches!(late, Err(Error::Deadline { .. })), "{late:?}");
+        assert!(second.await.unwrap().is_ok(), "it was still in time for this one");
+        assert_eq!(metric(&service.metrics_text(), "calotype_renders"), 1.0);
     });
 }
 

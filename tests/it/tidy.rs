@@ -22,13 +22,17 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("request", "error limits pixel kernel plan catalog"),
     ("decide", "error limits pixel plan request catalog"),
     ("store", "error limits telemetry"),
+    ("cache", "error limits telemetry"),
     ("sched", "error limits pixel plan engine codec telemetry"),
     // plan for one name: the allowlist of formats is a list of plan::SourceFormat.
     ("config", "error limits catalog request pixel plan telemetry"),
-    ("service", "error limits telemetry pixel kernel plan engine codec catalog request decide store sched config"),
+    (
+        "service",
+        "error limits telemetry pixel kernel plan engine codec catalog request decide store cache sched config",
+    ),
     (
         "daemon",
-        "error limits telemetry pixel kernel plan engine codec catalog request decide store sched config service wire",
+        "error limits telemetry pixel kernel plan engine codec catalog request decide store cache sched config service wire",
     ),
     // HTTP manners that daemon and front share; a leaf, so that the front keeps knowing nothing of the service.
     ("wire", "error limits"),
@@ -56,6 +60,7 @@ const QUARANTINE: &[(&str, &str)] = &[
     ("moxcms", "codec"),
     ("crossbeam", "sched"),
     ("multer", "daemon"),
+    ("httpdate", "daemon"),
     ("hyper", "daemon front wire"),
     ("hyper_util", "daemon front wire"),
     ("http_body_util", "daemon front wire"),
@@ -63,6 +68,7 @@ const QUARANTINE: &[(&str, &str)] = &[
     ("rustls", "front"),
     ("tokio_rustls", "front"),
     ("cap_std", "store"),
+    ("foyer_memory", "cache"),
     ("clap", "cli"),
     ("indicatif", "cli"),
 ];

@@ -118,6 +118,12 @@ const ROWS: &[Row] = &[
     ),
     row("network", &["on", "off", "ON"], &["1", "true", "on,off"], &[]),
     row("bfc", &["on", "off", "Off"], &["1", "false", "on,avif"], &[]),
+    row(
+        "cache",
+        &["on", "OFF", "validate", "update", "on,off", "off,on"],
+        &["", "1", "on,", ",on", "on,off,on", "validate,on", "on,update"],
+        &[],
+    ),
     row("id", &["", "x", "any thing, at all", "1e308"], &[], &[]),
     row("req", &["img", "IMG"], &["image", "1", "img,xml"], &["tmb", "props,json", "saveToFile", "mbrSet"]),
 ];

@@ -1,0 +1,309 @@
+//! The disk part: its handle, which any thread may use, and the one thread that writes.
+//!
+//! Reading needs no index: an entry's path follows from its key, so that a directory of any size serves as soon as it is
+//! open. All that changes the directory is done by the thread `cache`, in order. What cannot be written is left out, said
+//! once, and tried again later; nobody ever waits for it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::DiskOptions;
+use super::directory::{Directory, Found};
+use super::format::Record;
+use super::generations::Generations;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::telemetry::{CacheEvent, Telemetry};
+
+/// A handle; dropped, the thread writes what waits and ends.
+pub(super) struct Disk {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: DiskOptions,
+    waiting_bytes_max: u64,
+    generations: Arc<RwLock<Generations>>,
+    telemetry: Arc<Telemetry>,
+    queue: Mutex<Queue>,
+    /// Something has changed in `queue`.
+    changed: Condvar,
+    /// Bytes of all files, as far as they are known.
+    bytes: AtomicU64,
+}
+
+struct Queue {
+    state: State,
+    waiting: VecDeque<Task>,
+    waiting_bytes: u64,
+    is_at_work: bool,
+    is_ending: bool,
+}
+
+enum State {
+    Opening,
+    /// There is no disk part; it is tried again.
+    Off(String),
+    Open(Arc<Directory>),
+    /// Read, but not written: that is tried again.
+    ReadOnly(Arc<Directory>, String),
+}
+
+enum Task {
+    Write(Record),
+    Remove(u128),
+}
+
+impl Disk {
+    /// Returns at once; the directory is opened by the thread that will write to it.
+    pub(super) fn open(
+        options: DiskOptions,
+        waiting_bytes_max: u64,
+        generations: Arc<RwLock<Generations>>,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
+        let queue = Queue {
+            state: State::Opening,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            is_at_work: false,
+            is_ending: false,
+        };
+        let shared = Arc::new(Shared {
+            options,
+            waiting_bytes_max,
+            generations,
+            telemetry,
+            queue: Mutex::new(queue),
+            changed: Condvar::new(),
+            bytes: AtomicU64::new(0),
+        });
+        let of_thread = Arc::clone(&shared);
+        if let Err(cause) = thread::Builder::new().name(String::from("cache")).spawn(move || of_thread.run()) {
+            shared.off(format!("no thread to write it: {cause}"));
+        }
+        Self { shared }
+    }
+
+    /// The entry of `key`, whole. Blocks.
+    pub(super) fn read(&self, key: u128) -> Option<Record> {
+        let directory = self.shared.queue().state.directory()?;
+        match directory.read(key) {
+            Found::Record(record) => Some(record),
+            Found::Nothing => None,
+            Found::Damaged => {
+                self.shared.telemetry.cache(CacheEvent::Corrupt);
+                tracing::warn!(key = format_args!("{key:032x}"), "a damaged file in the cache: rendered anew");
+                self.remove(key);
+                None
+            }
+            Found::Failed(cause) => {
+                tracing::warn!(key = format_args!("{key:032x}"), %cause, "cannot read from the cache's directory");
+                None
+            }
+        }
+    }
+
+    /// Writes it as soon as that can be done, or leaves it out if too much waits already.
+    pub(super) fn write(&self, record: Record) {
+        self.shared.put(Task::Write(record));
+    }
+
+    /// Removes it, likewise.
+    pub(super) fn remove(&self, key: u128) {
+        self.shared.put(Task::Remove(key));
+    }
+
+    /// Writes the generations as they are now. Blocks, for a while even until the directory is open.
+    ///
+    /// # Errors
+    /// `Io`: a later process might not hear of them.
+    pub(super) fn persist(&self) -> Result<()> {
+        let patience = Duration::from_millis(limits::CACHE_OPEN_WAIT_MS_MAX);
+        let failed = |cause| Error::Io {
+            doing: "remember the invalidation (it holds until a restart) in",
+            path: self.shared.options.path.clone(),
+            cause,
+        };
+        let queue = self.shared.queue();
+        let opening = |queue: &mut Queue| matches!(queue.state, State::Opening);
+        let (queue, _) =
+            self.shared.changed.wait_timeout_while(queue, patience, opening).unwrap_or_else(PoisonError::into_inner);
+        let directory = match &queue.state {
+            State::Open(directory) | State::ReadOnly(directory, _) => Arc::clone(directory),
+            State::Off(reason) => return Err(failed(io::Error::other(reason.clone()))),
+            State::Opening => return Err(failed(io::Error::other("the directory takes too long to open"))),
+        };
+        drop(queue);
+        directory.write_generations(&self.shared.generations).map_err(failed)
+    }
+
+    /// Why there is no disk part just now, or none that is written.
+    pub(super) fn trouble(&self) -> Option<String> {
+        match &self.shared.queue().state {
+            State::Opening => Some(String::from("opening")),
+            State::Off(reason) => Some(format!("off: {reason}")),
+            State::ReadOnly(_, reason) => Some(format!("not written: {reason}")),
+            State::Open(_) => None,
+        }
+    }
+
+    /// Bytes that wait to be written.
+    pub(super) fn bytes_waiting(&self) -> u64 {
+        self.shared.queue().waiting_bytes
+    }
+
+    /// Bytes of all files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Waits until nothing waits, or `patience` is over.
+    pub(super) fn flush(&self, patience: Duration) {
+        let queue = self.shared.queue();
+        let at_work = |queue: &mut Queue| queue.is_at_work || !queue.waiting.is_empty();
+        drop(self.shared.changed.wait_timeout_while(queue, patience, at_work));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.shared.queue().is_ending = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl State {
+    fn directory(&self) -> Option<Arc<Directory>> {
+        match self {
+            Self::Open(directory) | Self::ReadOnly(directory, _) => Some(Arc::clone(directory)),
+            Self::Opening | Self::Off(_) => None,
+        }
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics while it is held but an allocation.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, task: Task) {
+        let mut queue = self.queue();
+        let bytes = task.bytes();
+        let takes_tasks = matches!(queue.state, State::Open(_)) && !queue.is_ending;
+        let has_room = queue.waiting_bytes + bytes <= self.waiting_bytes_max
+            && queue.waiting.len() < limits::CACHE_TASKS_WAITING_MAX;
+        if takes_tasks && has_room {
+            queue.waiting_bytes += bytes;
+            queue.waiting.push_back(task);
+            self.changed.notify_all();
+        } else {
+            drop(queue);
+            self.telemetry.cache(CacheEvent::NotWritten);
+        }
+    }
+
+    /// There is no disk part for now.
+    fn off(&self, reason: String) {
+        let mut queue = self.queue();
+        let is_news = !matches!(&queue.state, State::Off(known) if *known == reason);
+        if is_news {
+            tracing::warn!(path = %self.options.path.display(), reason, "serving without the disk part of the cache");
+        }
+        queue.state = State::Off(reason);
+        self.changed.notify_all();
+    }
+
+    /// The life of the thread.
+    fn run(&self) {
+        let pause = Duration::from_millis(limits::CACHE_RETRY_MS);
+        let directory = loop {
+            match Directory::open(&self.options, &self.generations) {
+                Ok(directory) => break Arc::new(directory),
+                Err(reason) => self.off(reason),
+            }
+            if self.rests(pause) {
+                return;
+            }
+        };
+        tracing::info!(path = %self.options.path.display(), "the disk part of the cache serves");
+        self.queue().state = State::Open(Arc::clone(&directory));
+        self.changed.notify_all();
+        self.note_bytes(directory.survey(&|| self.queue().is_ending));
+        while let Some(task) = self.next() {
+            let done = match task {
+                Task::Write(record) => directory.write(&record),
+                Task::Remove(key) => directory.remove(key),
+            };
+            self.note_bytes(directory.bytes());
+            if let Err(cause) = done {
+                let reason = cause.to_string();
+                tracing::warn!(path = %self.options.path.display(), reason, "the cache is not written");
+                self.give_up(State::ReadOnly(Arc::clone(&directory), reason));
+                // What is oldest makes room: it may be we ourselves who have filled the disk.
+                self.note_bytes(directory.shrink());
+                if self.rests(pause) {
+                    return;
+                }
+                tracing::info!(path = %self.options.path.display(), "the cache is written again");
+                self.queue().state = State::Open(Arc::clone(&directory));
+            }
+        }
+    }
+
+    /// The next task; `None`: the end.
+    fn next(&self) -> Option<Task> {
+        let mut queue = self.queue();
+        queue.is_at_work = false;
+        self.changed.notify_all();
+        let idle = |queue: &mut Queue| queue.waiting.is_empty() && !queue.is_ending;
+        let mut queue = self.changed.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner);
+        let task = queue.waiting.pop_front()?;
+        queue.waiting_bytes -= task.bytes();
+        queue.is_at_work = true;
+        Some(task)
+    }
+
+    /// Drops all tasks.
+    fn give_up(&self, state: State) {
+        let mut queue = self.queue();
+        queue.state = state;
+        queue.waiting.clear();
+        queue.waiting_bytes = 0;
+        queue.is_at_work = false;
+        self.changed.notify_all();
+    }
+
+    /// Waits for so long; whether it is the end.
+    fn rests(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        let mut queue = self.queue();
+        while !queue.is_ending {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            queue = self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    fn note_bytes(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Task {
+    /// Bytes it holds while it waits.
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Write(record) => record.bytes(),
+            Self::Remove(_) => 0,
+        }
+    }
+}

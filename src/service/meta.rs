@@ -1,0 +1,190 @@
+//! What a reply's headers need: known before the rendition, and from it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::Rendition;
+use super::derivatives::{Derivative, Kept};
+use crate::cache::{Entry, Stamp};
+use crate::catalog::Company;
+use crate::decide;
+use crate::pixel::Size;
+use crate::plan::{Decision, FormatReason, Plan, Verdict};
+use crate::request::Commands;
+use crate::store::Version;
+
+/// What is known of a rendition beside its bytes.
+#[derive(Clone, Debug)]
+pub struct Meta {
+    /// MIME type; `None` if only rendering tells which of several formats it is (HEAD alone).
+    pub mime: Option<&'static str>,
+    /// Strong entity tag, quotes included; `None` if it is not in the cache (HEAD alone).
+    pub etag: Option<String>,
+    /// Length of the bytes, if known.
+    pub length: Option<u64>,
+    /// For how long others may keep it.
+    pub freshness: Freshness,
+    /// When its source was changed last, or the asset invalidated; `None`: the company does not say.
+    pub last_modified: Option<SystemTime>,
+    /// The company's own headers.
+    pub headers: Vec<(String, String)>,
+    /// Unknown commands, for `X-Image-Serving-Ignored`.
+    pub ignored: Vec<String>,
+    /// Why this format is served (protocol.md 4.5), if that is known.
+    pub reason: Option<&'static str>,
+    /// Bytes that the candidate tried last is smaller than the format asked for; below 0: larger, and not served.
+    pub saved: Option<i64>,
+    /// Request headers that the reply depends on.
+    pub varies_by: Vec<&'static str>,
+    /// Client hints that could change it.
+    pub hints_wanted: Vec<&'static str>,
+    /// Size in pixels; none if nobody has looked.
+    pub size: Size,
+    /// `Plan::key`; 0 if there is no plan.
+    pub plan_key: u64,
+}
+
+/// For how long clients, and caches on the way to them, may keep a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// `false`: not at all.
+    pub is_kept: bool,
+    /// Time to live, seconds; `None`: never expires.
+    pub max_age_s: Option<u64>,
+    /// For how long after that it may be served while a new one is asked for, seconds.
+    pub stale_while_revalidate_s: u64,
+}
+
+impl Freshness {
+    fn of(commands: &Commands, company: &Company) -> Self {
+        Self {
+            is_kept: commands.cache.client,
+            max_age_s: max_age_s(company.expiration_hours),
+            stale_while_revalidate_s: company.stale_while_revalidate_s,
+        }
+    }
+}
+
+impl Meta {
+    /// What the request alone tells.
+    pub(super) fn of_request(commands: &Commands, company: &Company) -> Self {
+        Self {
+            mime: None,
+            etag: None,
+            length: None,
+            freshness: Freshness::of(commands, company),
+            last_modified: None,
+            headers: company.headers.clone(),
+            ignored: commands.ignored.clone(),
+            reason: None,
+            saved: None,
+            varies_by: decide::varies_by(commands, company),
+            hints_wanted: decide::hints_wanted(commands, company),
+            size: Size::new(0, 0),
+            plan_key: 0,
+        }
+    }
+}
+
+/// A rendition before it is there: what its plan tells of it.
+pub(super) struct Outline {
+    plan: Arc<Plan>,
+    decision: Decision,
+    meta: Meta,
+}
+
+impl Outline {
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        decision: Decision,
+        commands: &Commands,
+        company: &Company,
+        (version, stamp): (&Version, Stamp),
+    ) -> Self {
+        let meta = Meta {
+            last_modified: company.use_last_modified.then(|| last_modified(version, stamp)),
+            size: plan.size,
+            plan_key: plan.key(),
+            ..Meta::of_request(commands, company)
+        };
+        Self { plan, decision, meta }
+    }
+
+    /// What a reply's headers need; `entry` is the rendition, if it is known.
+    pub(super) fn meta(self, entry: Option<&Entry<Kept>>) -> Meta {
+        let Self { plan, decision, meta } = self;
+        let verdict = entry.map(|entry| &entry.note.verdict);
+        let known = match verdict {
+            Some(verdict) => Some(verdict.served),
+            None => plan.encode.candidates.is_empty().then_some(plan.encode.requested),
+        };
+        let reason = match decision.format_reason {
+            FormatReason::Candidates => verdict.map(Verdict::reason),
+            FormatReason::Off | FormatReason::Ineligible | FormatReason::Unsupported => {
+                Some(decision.format_reason.word())
+            }
+        };
+        Meta {
+            mime: known.map(|spec| spec.mime()),
+            reason,
+            saved: verdict.and_then(Verdict::saved),
+            length: entry.map(|entry| entry.body.len() as u64),
+            etag: entry.map(|entry| etag(entry.hash)),
+            ..meta
+        }
+    }
+
+    pub(super) fn rendition(self, derivative: Derivative) -> Rendition {
+        let Derivative { entry, timings, engine } = derivative;
+        let (bytes, verdict, decision) = (entry.body.clone(), entry.note.verdict.clone(), self.decision.clone());
+        Rendition { bytes, meta: self.meta(Some(&entry)), verdict, decision, timings, engine }
+    }
+}
+
+/// The newest time involved: that of the source, or of the asset's last invalidation.
+fn last_modified(version: &Version, stamp: Stamp) -> SystemTime {
+    let source_ns = u64::try_from(version.modified_ns).unwrap_or(0);
+    UNIX_EPOCH + Duration::from_nanos(source_ns).max(Duration::from_millis(stamp.changed_ms))
+}
+
+/// Seconds to live; −1 hours is for ever.
+fn max_age_s(hours: f64) -> Option<u64> {
+    // Checked by the configuration: 0 to a hundred years, far inside u64.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked range, not negative here")]
+    (hours >= 0.0).then(|| (hours * 3600.0).round() as u64)
+}
+
+/// A strong entity tag: the bytes' own hash, in quotes.
+fn etag(hash: u128) -> String {
+    format!("\"{hash:032x}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::EncodeSpec;
+
+    #[test]
+    fn hours_become_seconds_or_for_ever() {
+        assert_eq!(max_age_s(10.0), Some(36_000));
+        assert_eq!(max_age_s(0.1), Some(360));
+        assert_eq!(max_age_s(0.0), Some(0));
+        assert_eq!(max_age_s(-1.0), None);
+    }
+
+    #[test]
+    fn tags_are_strong_and_quoted() {
+        // XXH3-128 of nothing, seed 0: the reference implementation's own vector.
+        let kept = Kept { verdict: Verdict { tried: Vec::new(), served: EncodeSpec::Png } };
+        assert_eq!(etag(Entry::new(kept, b"").hash), "\"99aa06d3014798d86001c324468d497f\"");
+        assert_eq!(etag(10), "\"0000000000000000000000000000000a\"");
+    }
+
+    #[test]
+    fn the_newest_time_is_the_last_modification() {
+        let version = Version { modified_ns: 5_000_000_001, ..Version::default() };
+        let at = |changed_ms| last_modified(&version, Stamp { id: 0, changed_ms }).duration_since(UNIX_EPOCH).unwrap();
+        assert_eq!(at(0), Duration::from_nanos(5_000_000_001));
+        assert_eq!(at(6_000), Duration::from_secs(6));
+    }
+}
