@@ -117,6 +117,8 @@ pub const CACHE_MEMORY_WITH_DISK_BYTES_MIN: u64 = 16 << 20;
 pub const CACHE_DISK_BYTES_MIN: u64 = 16 << 20;
 /// … largest disk part of a cache that can be configured, bytes.
 pub const CACHE_DISK_BYTES_MAX: u64 = 1 << 50;
+/// Bytes of one entry on disk: a larger file is none of ours.
+pub const CACHE_ENTRY_BYTES_MAX: u64 = 256 << 20;
 /// What a file of the cache takes at least, and in multiples of, bytes: the block of common file systems.
 pub const CACHE_BLOCK_BYTES: u64 = 4096;
 /// Entries that wait to be written to the cache's disk part, or to be removed from it.

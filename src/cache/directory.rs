@@ -125,7 +125,8 @@ impl Directory {
         let mut file = File::open(self.entry(key))?;
         let metadata = file.metadata()?;
         let length = metadata.len();
-        if length > self.bytes_max {
+        // Before there is memory for it.
+        if length > limits::CACHE_ENTRY_BYTES_MAX {
             return Ok(None);
         }
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
@@ -144,7 +145,7 @@ impl Directory {
     /// As the file system says.
     pub(super) fn write(&self, record: &Record) -> io::Result<()> {
         let bytes = on_disk(record.bytes());
-        if bytes > self.bytes_max / 4 {
+        if bytes > (self.bytes_max / 4).min(limits::CACHE_ENTRY_BYTES_MAX) {
             return Ok(());
         }
         let mut ledger = self.ledger();
@@ -408,6 +409,10 @@ mod tests {
             directory.write(&record(7, length)).unwrap();
             assert_eq!(directory.bytes(), on_disk(record(7, length).bytes()));
         }
+        // A file that is far longer than any entry is not even read.
+        File::options().write(true).open(directory.entry(7)).unwrap().set_len(1 << 40).unwrap();
+        assert!(matches!(directory.read(7), Found::Damaged));
+        directory.write(&record(7, 0)).unwrap();
         directory.remove(7).unwrap();
         directory.remove(7).unwrap();
         assert_eq!(directory.bytes(), 0);
