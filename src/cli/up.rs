@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::front::listen;
 use super::{ConfigArg, EngineArg, log, runtime, stop_signal};
-use crate::catalog::SourceRoot;
+use crate::catalog::{Company, SourceRoot};
 use crate::config::{Config, Flags};
 use crate::error::{Error, Result};
 use crate::pixel::testcard;
@@ -49,6 +49,9 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode> {
     if let Some(dir) = &private {
         config.daemon.socket = Some(dir.0.join("calotype.sock"));
     }
+    if config.front.snapshot.is_empty() {
+        config.front.snapshot = known_assets(&config);
+    }
     log::to_stderr();
     runtime()?.block_on(serve(&config, move || Config::load(file.as_deref(), std::env::vars_os(), &flags)))?;
     Ok(ExitCode::SUCCESS)
@@ -86,12 +89,7 @@ fn greet(config: &Config, address: &str, service: &Service) {
     let scheme = if config.front.tls_cert.is_some() { "https" } else { "http" };
     let base = format!("{scheme}://{address}");
     println!("calotype {} serves {base}/ (engine: {})", env!("CARGO_PKG_VERSION"), service.engine_name());
-    let mut urls = Vec::new();
-    for company in config.catalog.companies.values() {
-        for asset in assets(&company.source) {
-            urls.push(format!("{base}/is/image/{}/{asset}", company.root_id));
-        }
-    }
+    let urls: Vec<String> = known_assets(config).iter().map(|asset| format!("{base}/is/image/{asset}")).collect();
     let tries =
         ["wid=800&fmt=webp&op_usm=1.75,0.3,2,0", "wid=400&hei=400&fit=crop&dpr=on,2", "hei=500&qlt=85&fmt=png-alpha"];
     if urls.is_empty() {
@@ -105,13 +103,18 @@ fn greet(config: &Config, address: &str, service: &Service) {
     println!("stop with Ctrl-C");
 }
 
-/// Up to three asset names of a company.
-fn assets(source: &SourceRoot) -> Vec<String> {
-    const SHOWN: usize = 3;
-    match source {
-        SourceRoot::Demo => testcard::demo_names().iter().take(SHOWN).map(ToString::to_string).collect(),
-        SourceRoot::Dir(dir) => pictures(dir).into_iter().take(SHOWN).collect(),
-    }
+/// A few pictures of each company, as `Company/Asset`.
+fn known_assets(config: &Config) -> Vec<String> {
+    const SHOWN: usize = 24;
+    let of_company = |company: &Company| {
+        let names = match &company.source {
+            SourceRoot::Demo => testcard::demo_names().iter().map(ToString::to_string).collect(),
+            SourceRoot::Dir(dir) => pictures(dir),
+        };
+        let root_id = company.root_id.clone();
+        names.into_iter().take(SHOWN).map(move |name| format!("{root_id}/{name}"))
+    };
+    config.catalog.companies.values().flat_map(of_company).collect()
 }
 
 /// Names of the pictures directly in a directory, as assets, sorted; those that need no escaping in a URL.

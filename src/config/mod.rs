@@ -109,6 +109,8 @@ pub struct Front {
     pub connections_max: usize,
     /// How long a GET is retried while the daemon restarts, ms.
     pub retry_ms: u64,
+    /// `Company/Asset`s that the Snapshot page at `/` offers; without any there is no page.
+    pub snapshot: Vec<String>,
 }
 
 /// What the command line sets; a flag beats environment and file.
@@ -320,6 +322,7 @@ impl Default for Front {
             tls_key: None,
             connections_max: 1024,
             retry_ms: 2000,
+            snapshot: Vec::new(),
         }
     }
 }
@@ -340,6 +343,13 @@ impl Front {
         }
         if let Some(retry) = section.integer("retry_ms", 0..=limits::RETRY_MS_MAX)? {
             front.retry_ms = retry;
+        }
+        let asset = |text: &str| {
+            let (company, asset) = text.split_once('/')?;
+            (!company.is_empty() && !asset.is_empty()).then(|| text.to_owned())
+        };
+        if let Some(assets) = section.list("snapshot", asset, "a list of assets as in [\"Company/Asset\"]")? {
+            front.snapshot = assets;
         }
         section.finish()?;
         if let Some(listen) = &flags.listen {

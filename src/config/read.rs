@@ -153,6 +153,19 @@ impl Section {
         self.text(key, |text| chosen(text, words), listed(words))
     }
 
+    /// A list of texts, each as `read` makes it.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str) -> Option<T>,
+        want: &str,
+    ) -> Result<Option<Vec<T>>> {
+        let Some(given) = self.take(key) else { return Ok(None) };
+        let items: Option<Vec<T>> =
+            given.list().and_then(|items| items.iter().map(|item| item.text().and_then(&read)).collect());
+        items.map(Some).ok_or_else(|| self.refusal(key, &given, want))
+    }
+
     /// One or more words out of `words`, each once.
     pub(super) fn choices<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Result<Option<Vec<T>>> {
         let Some(given) = self.take(key) else { return Ok(None) };

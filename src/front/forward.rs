@@ -38,7 +38,7 @@ pub(super) async fn answer(front: Arc<Front>, peer: SocketAddr, request: Request
         bytes: 0,
     };
     let is_picture = parts.uri.path().starts_with(PICTURES);
-    let mut reply = match check(&parts, line.room.is_some()) {
+    let mut reply = match check(&front, &parts, line.room.is_some()) {
         Ok(host) => pass_on(&front, peer, &id, &parts, host).await,
         Err(reply) => *reply,
     };
@@ -55,18 +55,20 @@ pub(super) async fn answer(front: Arc<Front>, peer: SocketAddr, request: Request
 }
 
 /// What is decided here, without the daemon. Returns the host that the client asked for.
-fn check(parts: &Parts, is_room: bool) -> Result<HeaderValue, Box<Response<Source>>> {
+fn check(front: &Front, parts: &Parts, is_room: bool) -> Result<HeaderValue, Box<Response<Source>>> {
     wire::check_head(parts).map_err(|reply| own(parts, *reply))?;
     let path = parts.uri.path();
     let host = host(parts)?;
+    let page = front.snapshot.as_ref().and_then(|snapshot| snapshot.file(path));
     if parts.method == Method::OPTIONS {
         return Err(match path {
             path if path.starts_with(PICTURES) => own(parts, preflight()),
             "*" | "/livez" | "/readyz" => own(parts, wire::no_content(METHODS)),
+            _ if page.is_some() => own(parts, wire::no_content(METHODS)),
             _ => unknown(parts),
         });
     }
-    if !(path.starts_with(PICTURES) || path == "/livez" || path == "/readyz") {
+    if !(path.starts_with(PICTURES) || path == "/livez" || path == "/readyz" || page.is_some()) {
         return Err(unknown(parts));
     }
     if parts.method != Method::GET && parts.method != Method::HEAD {
@@ -79,6 +81,9 @@ fn check(parts: &Parts, is_room: bool) -> Result<HeaderValue, Box<Response<Sourc
         let mut reply = problem.reply();
         reply.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
         return Err(own(parts, reply));
+    }
+    if let Some(page) = page {
+        return Err(own(parts, page));
     }
     if !is_room {
         let problem = Problem {

@@ -1,11 +1,12 @@
 //! The thin HTTP front: TCP, TLS and HTTP/2 outside, HTTP/1.1 to the daemon's data socket inside.
 //!
 //! It adds nothing to the meaning of a request: `/is/…`, `/livez` and `/readyz` are passed on byte for byte as they
-//! came, path and query never decoded or normalised, and nothing else is. It holds no source, no cache, no GPU.
+//! came, path and query never decoded or normalised, and nothing else is; the Snapshot page is its own. It holds no source, no cache, no GPU.
 //! Invariant: a client that leaves closes its connection to the daemon, and with that cancels the work.
 
 mod access;
 mod forward;
+mod snapshot;
 mod tls;
 mod upstream;
 
@@ -26,6 +27,7 @@ use crate::error::Result;
 use crate::limits;
 use crate::wire::{Connections, Slot};
 
+use snapshot::Snapshot;
 use upstream::Upstream;
 
 /// What every request needs.
@@ -33,6 +35,7 @@ struct Front {
     upstream: Upstream,
     /// One permit a request that is being answered.
     open_requests: Arc<Semaphore>,
+    snapshot: Option<Snapshot>,
 }
 
 /// Serves until `shutdown` resolves, then finishes what is in hand, in at most `limits::DRAIN_MS_MAX`. HTTPS if
@@ -49,6 +52,7 @@ pub async fn serve(
     let tls = tls::acceptor(front)?;
     let connections = Arc::new(Connections::new(front.connections_max));
     let front = Arc::new(Front {
+        snapshot: Snapshot::new(&front.snapshot),
         upstream: Upstream::new(socket, Duration::from_millis(front.retry_ms)),
         open_requests: Arc::new(Semaphore::new(limits::OPEN_REQUESTS_MAX)),
     });

@@ -32,6 +32,7 @@ impl Front {
             tls_key: None,
             connections_max: 64,
             retry_ms: 300,
+            snapshot: Vec::new(),
         };
         edit(&mut front);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

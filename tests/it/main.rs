@@ -1,5 +1,6 @@
 //! The one integration binary: `cargo test --test it`.
 
+mod browser;
 mod cache;
 mod cli;
 mod codecs;
@@ -13,6 +14,7 @@ mod golden;
 mod gpu;
 mod hostile;
 mod http;
+mod nginx;
 mod overload;
 mod placement;
 mod property;
