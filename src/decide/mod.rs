@@ -10,9 +10,9 @@ pub use hints::{Ect, Hints, Legacy};
 
 use crate::catalog::{Company, NetworkSignal};
 use crate::error::Result;
-use crate::pixel::{Chroma, Ratio};
+use crate::pixel::{Chroma, Ratio, Size};
 use crate::plan::{
-    Decision, DprReason, EncodeLadder, EncodeSpec, FormatReason, Header, JpegQuality, Network, WebpQuality,
+    AvifEffort, Decision, DprReason, EncodeLadder, EncodeSpec, FormatReason, Header, JpegQuality, Network, WebpQuality,
 };
 use crate::request::{self, Commands, Dpr, OutputFormat, Screen};
 
@@ -44,7 +44,9 @@ pub fn decide(commands: &Commands, header: &Header, company: &Company, hints: &H
     if dpr > plain.ratio_max() && !commands.upscales(company) {
         (dpr, dpr_reason) = (plain.ratio_max(), DprReason::NoEnlargement);
     }
-    let (encode, format_reason) = ladder(commands, company, hints, network);
+    let layout = request::layout(commands, header.size, company, &Screen { ratio: dpr, width_max })?;
+    let view = layout.clamped(company.max_pix).view;
+    let (encode, format_reason) = ladder(commands, company, hints, network, view);
     Ok(Decision { dpr, dpr_reason, width_max, network, encode, format_reason })
 }
 
@@ -169,6 +171,7 @@ fn ladder(
     company: &Company,
     hints: &Hints,
     network: Option<Network>,
+    view: Size,
 ) -> (EncodeLadder, FormatReason) {
     let asked = commands.qlt.map_or(company.jpeg_quality, |qlt| qlt.quality);
     let chroma = commands.qlt.and_then(|qlt| qlt.chroma).unwrap_or(company.jpeg_chroma);
@@ -197,7 +200,7 @@ fn ladder(
         | EncodeSpec::Avif { .. }
         | EncodeSpec::AvifLossless => Look::AsJpeg(JpegQuality(qlt), chroma),
     };
-    let candidates = candidates(company, hints, look);
+    let candidates = candidates(company, hints, look, view);
     if candidates.is_empty() {
         return only(FormatReason::Unsupported);
     }
@@ -213,14 +216,18 @@ enum Look {
     AsJpeg(JpegQuality, Chroma),
 }
 
-/// What the client can read instead, best first (protocol.md 4.2, F4 to F7).
-fn candidates(_: &Company, hints: &Hints, look: Look) -> Vec<EncodeSpec> {
-    let mut specs = Vec::new();
-    if hints.webp {
-        specs.push(match look {
-            Look::Exact => EncodeSpec::WebpLossless,
-            Look::AsJpeg(quality, _) => EncodeSpec::Webp { quality: quality::webp(quality) },
-        });
-    }
-    specs
+/// What the client can read instead, best first (protocol.md 4.2, F4 to F7): AVIF before WebP, but for lossless pictures,
+/// which WebP makes far smaller.
+fn candidates(company: &Company, hints: &Hints, look: Look, view: Size) -> Vec<EncodeSpec> {
+    let effort = AvifEffort::for_size(view).filter(|_| hints.avif && company.avif);
+    let (avif, webp) = match look {
+        Look::Exact => (effort.map(|_| EncodeSpec::AvifLossless), EncodeSpec::WebpLossless),
+        Look::AsJpeg(quality, chroma) => (
+            effort.map(|effort| EncodeSpec::Avif { quantiser: quality::avif(quality, chroma), effort, chroma }),
+            EncodeSpec::Webp { quality: quality::webp(quality) },
+        ),
+    };
+    let webp = hints.webp.then_some(webp);
+    let ordered = if look == Look::Exact { [webp, avif] } else { [avif, webp] };
+    ordered.into_iter().flatten().collect()
 }

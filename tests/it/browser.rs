@@ -210,8 +210,10 @@ fn chromium_gets_the_best_format_its_pixel_ratio_and_fewer_bytes_to_save_data() 
 
     // The type that the <img> itself got, by its own Accept.
     let jpeg = Some(String::from("image/jpeg"));
-    assert_eq!(served("Plain/Valley"), (jpeg, Some(String::from("image/webp"))));
+    assert_eq!(served("Plain/Valley"), (jpeg.clone(), Some(String::from("image/webp"))));
     assert_eq!((browser.width(), browser.cell("decision").as_str()), (400, "webp"));
+    assert_eq!(served("Co/Valley"), (jpeg, Some(String::from("image/avif"))));
+    assert_eq!((browser.width(), browser.cell("decision").as_str()), (400, "avif"));
 
     // A screen of twice the pixels says so in a hint, because the page asked for it.
     let screen = json!({ "width": 1200, "height": 900, "deviceScaleFactor": 2, "mobile": false });

@@ -1,6 +1,6 @@
 //! Pictures in and out: every format both ways, upright, in sRGB.
 
-mod avif;
+pub(crate) mod avif;
 mod cmyk;
 mod colour;
 pub(crate) mod corpus;

@@ -130,7 +130,8 @@ fn networks_are_classed_and_quality_follows() {
 fn formats_are_those_of_the_table() {
     let off = company(|_| ());
     let on = company(|company| company.bfc = true);
-    let webp = ("Accept", "image/webp,*/*");
+    let plain = company(|company| (company.bfc, company.avif) = (true, false));
+    let (webp, both) = (("Accept", "image/webp,*/*"), ("Accept", "image/avif,image/webp,*/*"));
     for (company, query, headers, candidates, reason, vary) in [
         (&off, "wid=400", &[webp][..], &[][..], "off", ""),
         (&off, "wid=400&bfc=on", &[webp], &["webp"], "candidates", "Accept"),
@@ -139,6 +140,10 @@ fn formats_are_those_of_the_table() {
         (&on, "wid=400&fmt=webp", &[webp], &[], "ineligible", ""),
         (&on, "wid=400&fmt=pjpeg", &[webp], &["webp"], "candidates", "Accept"),
         (&on, "wid=400&fmt=png-alpha", &[webp], &["webp"], "candidates", "Accept"),
+        (&on, "wid=400", &[both], &["avif", "webp"], "candidates", "Accept"),
+        (&on, "wid=400", &[("Accept", "image/avif")], &["avif"], "candidates", "Accept"),
+        (&plain, "wid=400", &[both], &["webp"], "candidates", "Accept"),
+        (&on, "wid=400&fmt=png&qlt=100", &[both], &["webp", "avif"], "candidates", "Accept"),
         (&on, "wid=400", &[("Accept", "*/*")], &[], "unsupported", "Accept"),
         (&on, "wid=400", &[], &[], "unsupported", "Accept"),
     ] {
@@ -207,7 +212,7 @@ fn no_reply_is_larger_for_smart_imaging() {
         *served.entry(smart.meta.reason.expect("known")).or_insert(0) += 1;
     }
     println!("{} pictures: {served:?}", sources.len());
-    assert!(served.contains_key("webp"), "{served:?}");
+    assert!(served.contains_key("webp") && served.contains_key("avif"), "{served:?}");
 }
 
 fn query(random: &mut SplitMix64) -> String {

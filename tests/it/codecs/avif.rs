@@ -41,7 +41,7 @@ fn avifdec(bytes: &[u8], arguments: &[&str], output: Option<&str>) -> (Vec<u8>, 
 }
 
 /// What a browser would show: R G B, with alpha if there is one.
-fn shown(bytes: &[u8]) -> Image {
+pub(crate) fn shown(bytes: &[u8]) -> Image {
     let (png, _) = avifdec(bytes, &["--upsampling", "bilinear", "--png-compress", "0"], Some("out.png"));
     as_rgb(&decode_as(&png, DecodeAs::Rgb))
 }

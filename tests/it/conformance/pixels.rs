@@ -54,6 +54,7 @@ pub(super) fn decode(reply: &Reply) -> Result<Picture, String> {
         Some("image/jpeg") => jpeg(&reply.body),
         Some("image/png") => png(&reply.body),
         Some("image/webp") => webp(&reply.body),
+        Some("image/avif") => Ok(avif(&reply.body)),
         mime => Err(format!("a picture of type {mime:?}")),
     }
 }
@@ -149,6 +150,15 @@ fn png(bytes: &[u8]) -> Result<Picture, String> {
     };
     let has_alpha = info.color_type == png::ColorType::Rgba;
     Ok(Picture { size: Size::new(info.width, info.height), rgba, has_alpha })
+}
+
+fn avif(bytes: &[u8]) -> Picture {
+    let image = crate::codecs::avif::shown(bytes);
+    let at = |plane: usize, x: u32, y: u32| image.planes()[plane].row(y as usize)[x as usize];
+    let has_alpha = image.format().alpha;
+    Picture::new(image.size(), has_alpha, |x, y| {
+        [at(0, x, y), at(1, x, y), at(2, x, y), if has_alpha { at(3, x, y) } else { 255 }]
+    })
 }
 
 fn webp(bytes: &[u8]) -> Result<Picture, String> {
