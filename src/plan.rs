@@ -54,6 +54,9 @@ pub struct Header {
     pub converts_profile: bool,
     /// EXIF orientation, 1 to 8.
     pub orientation: u8,
+    /// Upper bound of what a decoder holds at once for this picture, bytes: its buffers and the image that comes of
+    /// them; copies of the source's bytes are not in it.
+    pub decoder_bytes: u64,
 }
 
 /// Which planes the decoder shall hand out.

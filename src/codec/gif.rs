@@ -12,7 +12,7 @@ use gif::{ColorOutput, DecodeOptions, Decoder, DecodingError, MemoryLimit};
 
 use crate::codec::icc::{Profile, Space};
 use crate::codec::rows::{Depth, Layout, Rows};
-use crate::codec::{Facts, check_size, read_error};
+use crate::codec::{Facts, bounds, check_size, read_error};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::pixel::{Image, Size};
@@ -26,8 +26,11 @@ pub(super) fn facts(source: &mut (impl BufRead + Seek), pixels_max: u64) -> Resu
     check_size(NAME, page.canvas, pixels_max)?;
     // An enormous page on a small canvas costs as much to read as if it were shown.
     check_size(NAME, page.size, pixels_max)?;
-    let profile = decoder.icc_profile().and_then(|icc| Profile::from_icc(icc, Space::Rgb));
-    Ok(Facts { stored: page.canvas, native: page.layout().planes(), orientation: 1, profile })
+    let icc = decoder.icc_profile().unwrap_or_default();
+    let profile = Profile::from_icc(icc, Space::Rgb);
+    let pixels = bounds::gif(page.canvas, page.size, page.layout());
+    let decoder_bytes = bounds::with_constants(pixels, icc.len(), profile.is_some());
+    Ok(Facts { stored: page.canvas, native: page.layout().planes(), orientation: 1, profile, decoder_bytes })
 }
 
 fn open<R: Read>(source: R) -> Result<Decoder<R>> {
@@ -97,11 +100,17 @@ pub(super) fn decode(bytes: &[u8], facts: &Facts) -> Result<Image> {
     for (nth, y) in page.row_order().enumerate() {
         match decoder.fill_buffer(&mut line) {
             Ok(true) => {}
-            Ok(false) | Err(_) if nth > 0 => {
-                // Interlaced rows that never came lie between others: transparent or black there.
-                let first_missing = if page.interlaced { canvas.h as usize } else { page.top + y };
-                return Ok(rows.finish_damaged(first_missing.min(canvas.h as usize)));
+            Ok(false) | Err(_) if nth > 0 && page.interlaced => {
+                // Rows that never came lie between others: each is the one above it, as browsers show it.
+                let mut came = vec![false; page.size.h as usize];
+                page.row_order().take(nth).for_each(|y| came[y] = true);
+                let mut above = 0;
+                for y in (0..page.size.h as usize).take_while(|y| page.top + y < canvas.h as usize) {
+                    if came[y] { above = y } else { rows.repeat(page.top + above, page.top + y) }
+                }
+                return Ok(rows.finish());
             }
+            Ok(false) | Err(_) if nth > 0 => return Ok(rows.finish_damaged((page.top + y).min(canvas.h as usize))),
             Ok(false) => return Err(Error::broken(NAME, "the file ends before its first row")),
             Err(error) => return Err(broken(error)),
         }

@@ -1,7 +1,8 @@
 //! JPEG: our own walk over the markers, zune-jpeg for the pixels, jpeg-encoder for the way out.
 //!
-//! One kind of file goes to jpeg-decoder instead: sequential, subsampled, one component a scan. zune-jpeg 0.5.15 takes
-//! its blocks in the wrong order without noticing, and jpeg-encoder writes just that when it optimises its tables.
+//! One kind of file goes to jpeg-decoder instead: sequential, one component a scan. zune-jpeg 0.5.15 takes its blocks in
+//! the wrong order where chroma is subsampled, and does not notice a scan that is missing; jpeg-encoder writes just that
+//! kind when it optimises its tables.
 //!
 //! The walk reads what stands before the first scan (size, components, EXIF, ICC, Adobe's colour transform) and
 //! bounds what the decoder may meet after it: a file with more than [`SCANS_MAX`] scans is cut before the next one,
@@ -16,9 +17,10 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
+use crate::codec::bounds::JpegScans;
 use crate::codec::icc::{Profile, Space};
 use crate::codec::rows::{Depth, Layout, Rows};
-use crate::codec::{Facts, check_size, exif, read_error};
+use crate::codec::{Facts, bounds, check_size, exif, mend, read_error};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size};
@@ -47,8 +49,9 @@ enum Colour {
 struct Start {
     size: Size,
     components: Vec<u8>,
-    /// Whether the frame is sequential and a component is sampled more finely than another.
-    is_sequential_subsampled: bool,
+    /// Horizontal and vertical factors of each component.
+    sampling: Vec<(u8, u8)>,
+    is_progressive: bool,
     /// Components in the first scan.
     first_scan: usize,
     /// Adobe's transform flag; the segment's mere presence means inverted inks.
@@ -67,6 +70,19 @@ impl Start {
             ([_, _, _, _], Some(2)) => Ok(Colour::Ycck),
             ([_, _, _, _], _) => Ok(Colour::Cmyk),
             (other, _) => Err(Error::broken(NAME, format!("{} colour components: expected 1, 3 or 4", other.len()))),
+        }
+    }
+
+    /// Whether this is the kind of file that zune-jpeg scrambles.
+    fn is_sequential_by_component(&self) -> bool {
+        !self.is_progressive && self.first_scan < self.components.len()
+    }
+
+    fn scans(&self) -> JpegScans {
+        match (self.is_progressive, self.is_sequential_by_component()) {
+            (true, _) => JpegScans::Progressive,
+            (false, true) => JpegScans::ByComponent,
+            (false, false) => JpegScans::One,
         }
     }
 
@@ -89,7 +105,14 @@ pub(super) fn facts(source: &mut (impl BufRead + Seek), pixels_max: u64) -> Resu
         Colour::Ycbcr if profile.is_none() => PixelFormat { model: Model::Ycbcr(Chroma::Full), alpha: false },
         Colour::Ycbcr | Colour::Rgb | Colour::Cmyk | Colour::Ycck => PixelFormat::RGB,
     };
-    Ok(Facts { stored: start.size, native, orientation: exif::orientation(&start.exif), profile })
+    let layout = match start.colour()? {
+        Colour::Grey => Layout::Grey,
+        Colour::Ycbcr | Colour::Rgb => Layout::Rgb,
+        Colour::Cmyk | Colour::Ycck => Layout::Cmyk,
+    };
+    let pixels = bounds::jpeg(start.size, layout, &start.sampling, start.scans());
+    let decoder_bytes = bounds::with_constants(pixels, start.icc.len() + start.exif.len(), profile.is_some());
+    Ok(Facts { stored: start.size, native, orientation: exif::orientation(&start.exif), profile, decoder_bytes })
 }
 
 fn read_start(source: &mut (impl BufRead + Seek)) -> Result<Start> {
@@ -98,7 +121,8 @@ fn read_start(source: &mut (impl BufRead + Seek)) -> Result<Start> {
     let mut start = Start {
         size: Size::new(0, 0),
         components: Vec::new(),
-        is_sequential_subsampled: false,
+        sampling: Vec::new(),
+        is_progressive: false,
         first_scan: 0,
         adobe: None,
         exif: Vec::new(),
@@ -137,7 +161,8 @@ fn read_start(source: &mut (impl BufRead + Seek)) -> Result<Start> {
                 start.size = found;
                 let components = || components.chunks_exact(3).take(usize::from(*count));
                 start.components = components().map(|c| c[0]).collect();
-                start.is_sequential_subsampled = marker != 0xc2 && components().any(|c| c[1] != 0x11);
+                start.sampling = components().map(|c| (c[1] >> 4, c[1] & 15)).collect();
+                start.is_progressive = marker == 0xc2;
             }
             0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
                 return Err(Error::broken(NAME, "a lossless, hierarchical or arithmetic frame, which nobody decodes"));
@@ -217,7 +242,7 @@ pub(super) fn decode(bytes: &[u8], facts: &Facts, decode_as: DecodeAs) -> Result
         Colour::Ycck => (ColorSpace::YCCK, Layout::Cmyk),
     };
     let bytes = &bytes[..scans_end(bytes)];
-    let mut samples = if start.is_sequential_subsampled && start.first_scan < start.components.len() {
+    let mut samples = if start.is_sequential_by_component() {
         samples_by_component(bytes, facts.stored, colour, out)?
     } else {
         samples(bytes, facts.stored, out)?
@@ -255,19 +280,36 @@ fn samples(bytes: &[u8], size: Size, out: ColorSpace) -> Result<Vec<u8>> {
     };
     let mut samples = vec![0; len];
     let Err(error) = attempt(bytes, &mut samples) else { return Ok(samples) };
-    // Damaged. Once more, with an end that progressive files need, to see how far it gets.
-    samples.fill(MISSING);
-    let mut ended = Vec::with_capacity(bytes.len() + 2);
-    ended.extend_from_slice(bytes);
-    ended.extend_from_slice(&[0xff, 0xd9]);
-    match attempt(&ended, &mut samples) {
-        Err(_) if samples.iter().all(|&v| v == MISSING) => Err(error),
-        Ok(()) | Err(_) => Ok(samples),
+    // Damaged. Once more with an end, which progressive files need, then with fewer and fewer scans, in case it is the
+    // header of one that stops the decoder: halving, so that all of it costs no more than a second decode.
+    let starts = mend::scan_starts(bytes);
+    let fewer =
+        std::iter::successors(starts.len().checked_sub(1), |scans| Some(scans / 2)).take_while(|&scans| scans > 0);
+    for end in std::iter::once(bytes.len()).chain(fewer.map(|scans| starts[scans])) {
+        samples.fill(MISSING);
+        let mut ended = Vec::with_capacity(end + 2);
+        ended.extend_from_slice(&bytes[..end]);
+        ended.extend_from_slice(&[0xff, 0xd9]);
+        match attempt(&ended, &mut samples) {
+            Err(_) if samples.iter().all(|&v| v == MISSING) => {}
+            Ok(()) | Err(_) => return Ok(samples),
+        }
+    }
+    Err(error)
+}
+
+/// The same of a file with one component a scan. Half a file has half the components: the others are grey.
+fn samples_by_component(bytes: &[u8], size: Size, colour: Colour, out: ColorSpace) -> Result<Vec<u8>> {
+    match whole_samples_by_component(bytes, size, colour, out) {
+        Ok(samples) => Ok(samples),
+        Err(error) => match mend::completed(bytes) {
+            Some(whole) => whole_samples_by_component(&whole, size, colour, out),
+            None => Err(error),
+        },
     }
 }
 
-/// The same of a file with one component a scan, where half a file has half the components: no picture.
-fn samples_by_component(bytes: &[u8], size: Size, colour: Colour, out: ColorSpace) -> Result<Vec<u8>> {
+fn whole_samples_by_component(bytes: &[u8], size: Size, colour: Colour, out: ColorSpace) -> Result<Vec<u8>> {
     let broken = |e| Error::broken(NAME, e);
     let len = size.samples() * out.num_components();
     let mut decoder = jpeg_decoder::Decoder::new(bytes);
@@ -312,30 +354,7 @@ pub(super) fn frame_size(bytes: &[u8]) -> Result<Size> {
 
 /// Where the bytes end that the decoder may see: at most [`SCANS_MAX`] scans.
 fn scans_end(bytes: &[u8]) -> usize {
-    let mut scans = 0;
-    let mut at = 2;
-    while let Some(from) = bytes.get(at..).and_then(|rest| rest.iter().position(|&b| b == 0xff)) {
-        at += from + 1;
-        match bytes.get(at) {
-            None => break,
-            // Fill, stuffing, restart markers: inside a scan.
-            Some(0xff) => {}
-            Some(0 | 1 | 0xd0..=0xd8) => at += 1,
-            Some(marker) => {
-                scans += usize::from(*marker == 0xda);
-                if scans > SCANS_MAX {
-                    return at - 1;
-                }
-                let Some(&[high, low]) = bytes.get(at + 1..at + 3) else { break };
-                // What follows is a segment, whose bytes are not searched, then perhaps a scan's data, which is.
-                at += 1 + usize::from(u16::from_be_bytes([high, low])).max(2);
-                if *marker == 0xd9 {
-                    break;
-                }
-            }
-        }
-    }
-    bytes.len()
+    mend::scan_starts(bytes).get(SCANS_MAX).copied().unwrap_or(bytes.len())
 }
 
 /// Encodes grey, RGB or Y Cb Cr planes with the tables of T.81 Annex K, scaled by quality as libjpeg does.

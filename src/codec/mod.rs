@@ -11,6 +11,7 @@ mod ffi;
 mod gif;
 mod icc;
 mod jpeg;
+mod mend;
 mod png;
 mod rows;
 mod tiff;
@@ -46,6 +47,8 @@ struct Facts {
     orientation: u8,
     /// The profile to convert from; `None` when the samples are sRGB already.
     profile: Option<icc::Profile>,
+    /// What the decoder will hold, see [`Header::decoder_bytes`]; the turn by orientation is added to it.
+    decoder_bytes: u64,
 }
 
 impl Facts {
@@ -56,6 +59,7 @@ impl Facts {
             native: self.native,
             converts_profile: self.profile.is_some(),
             orientation: self.orientation,
+            decoder_bytes: bounds::turned(self.stored, self.orientation, self.decoder_bytes),
         }
     }
 }

@@ -11,7 +11,7 @@ use png::{BitDepth, ColorType, Decoder, DecodingError, Info, InterlaceInfo, Limi
 
 use crate::codec::icc::{Profile, Space};
 use crate::codec::rows::{Depth, Layout, Rows};
-use crate::codec::{Facts, check_size, exif, read_error, rows};
+use crate::codec::{Facts, bounds, check_size, exif, read_error, rows};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::pixel::{Image, Model, Size};
@@ -34,13 +34,20 @@ pub(super) fn facts(source: &mut (impl BufRead + Seek), pixels_max: u64) -> Resu
 
 fn facts_of(reader: &Reader<impl BufRead + Seek>) -> Result<Facts> {
     let info = reader.info();
-    let native = layout(reader)?.0.planes();
+    let (layout, _) = layout(reader)?;
+    let native = layout.planes();
     let space = if native.model == Model::Grey { Space::Grey } else { Space::Rgb };
+    let stored = Size::new(info.width, info.height);
+    let profile = profile(info, space);
+    let metadata = [&info.icc_profile, &info.exif_metadata].iter().map(|m| m.as_ref().map_or(0, |m| m.len())).sum();
+    let row_bytes = reader.output_line_size(info.width).ok_or_else(|| Error::broken(NAME, "rows too long"))?;
+    let pixels = bounds::png(stored, layout, row_bytes, info.interlaced);
     Ok(Facts {
-        stored: Size::new(info.width, info.height),
+        stored,
         native,
         orientation: info.exif_metadata.as_deref().map_or(1, exif::orientation),
-        profile: profile(info, space),
+        decoder_bytes: bounds::with_constants(pixels, metadata, profile.is_some()),
+        profile,
     })
 }
 
@@ -174,7 +181,10 @@ fn interlaced(
             Err(_) => break,
         }
     }
-    put(&mut rows, 0, &picture, depth);
+    let strip_rows = (STRIP_BYTES / row_len).max(1);
+    for (i, strip) in picture.chunks(strip_rows * row_len).enumerate() {
+        put(&mut rows, i * strip_rows, strip, depth);
+    }
     Ok(rows.finish())
 }
 

@@ -138,6 +138,15 @@ impl Rows {
         }
     }
 
+    /// Puts row `from` at `to` as well.
+    pub(super) fn repeat(&mut self, from: usize, to: usize) {
+        let w = self.image.size().w as usize;
+        self.image
+            .planes_mut()
+            .iter_mut()
+            .for_each(|plane| plane.data_mut().copy_within(from * w..(from + 1) * w, to * w));
+    }
+
     /// The picture, as stored.
     pub(super) fn finish(self) -> Image {
         self.image

@@ -15,12 +15,14 @@ use tiff::tags::Tag;
 
 use crate::codec::icc::{Profile, Space};
 use crate::codec::rows::{Depth, Layout, Rows};
-use crate::codec::{Facts, check_size, exif, jpeg, read_error};
+use crate::codec::{Facts, bounds, check_size, exif, jpeg, read_error};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::pixel::{Image, Size};
 
 const NAME: &str = "tiff";
+/// Samples that are converted together, beside those of one row.
+const RUN_SAMPLES: usize = 1 << 16;
 
 /// What the first directory says.
 pub(super) fn facts(source: &mut (impl BufRead + Seek), pixels_max: u64) -> Result<Facts> {
@@ -31,12 +33,26 @@ pub(super) fn facts(source: &mut (impl BufRead + Seek), pixels_max: u64) -> Resu
         Layout::Rgb | Layout::RgbAlpha | Layout::Ycbcr => Space::Rgb,
         Layout::Cmyk => Space::Cmyk,
     };
-    let icc = decoder.get_tag_u8_vec(Tag::IccProfile).ok();
+    let icc = decoder.get_tag_u8_vec(Tag::IccProfile).unwrap_or_default();
+    let profile = Profile::from_icc(&icc, space);
+    let (w, h) = decoder.chunk_dimensions();
+    // Strips may be called higher than the picture, tiles larger.
+    let (w, h) = (u64::from(w.min(shape.size.w)), u64::from(h.min(shape.size.h)));
+    let samples = shape.samples as u64;
+    let bands = bounds::TiffShape {
+        chunk_pixels: w * h,
+        band_pixels: u64::from(shape.size.w) * h,
+        pixel_bytes: (if shape.is_planar { 1 } else { samples } * u64::from(shape.bits)).div_ceil(8),
+        band_samples: if w == u64::from(shape.size.w) && shape.is_as_wanted() { 0 } else { samples },
+        is_jpeg: shape.is_jpeg,
+    };
+    let pixels = bounds::tiff(shape.size, shape.layout(), &bands);
     Ok(Facts {
         stored: shape.size,
         native: shape.layout().planes(),
         orientation: if (1..=8).contains(&orientation) { orientation } else { 1 },
-        profile: icc.and_then(|icc| Profile::from_icc(&icc, space)),
+        decoder_bytes: bounds::with_constants(pixels, icc.len(), profile.is_some()),
+        profile,
     })
 }
 
@@ -213,7 +229,11 @@ pub(super) fn decode(bytes: &[u8], facts: &Facts) -> Result<Image> {
             let x = tile * chunk_w;
             place(&chunk, &shape, &Target { x, w: chunk_w.min(w - x), h: band_h, plane }, &mut band)?;
             if tile + 1 == across && plane + 1 == planes {
-                put(&mut rows, y, &band, &shape, depth);
+                // In runs of some rows, so that what is made of them stays small.
+                let run = (RUN_SAMPLES / (w * shape.samples)).max(1);
+                for (i, part) in band.chunks(run * w * shape.samples).enumerate() {
+                    put(&mut rows, y + i * run, part, &shape, depth);
+                }
             }
         }
     }

@@ -3,11 +3,13 @@
 //! Of an animation the first page is taken. EXIF is looked for after the pixels, where the format puts it; the walk
 //! only jumps from chunk to chunk. Source: RFC 9649, 2.
 
-use std::io::{BufRead, Cursor, Read, Seek};
+use std::hash::Hasher;
+use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 
 use image::ImageDecoder;
 use image::codecs::webp::WebPDecoder;
 
+use crate::codec::bounds::{self, WebpKind};
 use crate::codec::icc::{Profile, Space};
 use crate::codec::rows::{Depth, Layout, Rows, interleaved_rgb};
 use crate::codec::{Facts, check_size, exif, read_error};
@@ -25,28 +27,48 @@ pub(super) fn facts(source: &mut (impl BufRead + Seek), pixels_max: u64) -> Resu
     let chunks = read_chunks(source)?;
     check_size(NAME, chunks.size, pixels_max)?;
     let layout = if chunks.alpha { Layout::RgbAlpha } else { Layout::Rgb };
+    let profile = Profile::from_icc(&chunks.icc, Space::Rgb);
+    // Whatever is made up at the end is read like the rest.
+    let pixels = bounds::webp(chunks.size, layout, chunks.kind) + 4 * chunks.missing_bytes;
     Ok(Facts {
         stored: chunks.size,
         native: layout.planes(),
         orientation: exif::orientation(&chunks.exif),
-        profile: Profile::from_icc(&chunks.icc, Space::Rgb),
+        decoder_bytes: bounds::with_constants(pixels, chunks.icc.len() + chunks.exif.len(), profile.is_some()),
+        profile,
     })
 }
 
 struct Chunks {
     size: Size,
     alpha: bool,
+    kind: WebpKind,
     icc: Vec<u8>,
     exif: Vec<u8>,
     /// Offset of the flags of an extended header, and those flags that promise a chunk that is not there.
     lies: Option<(usize, u8)>,
+    /// How much longer the file says it is, as far as a picture of its size can be.
+    missing_bytes: u64,
 }
 
 fn read_chunks(source: &mut (impl BufRead + Seek)) -> Result<Chunks> {
     let failed = |e| read_error(NAME, e);
     let mut riff = [0; 12];
     source.read_exact(&mut riff).map_err(failed)?;
-    let mut found = Chunks { size: Size::new(0, 0), alpha: false, icc: Vec::new(), exif: Vec::new(), lies: None };
+    let mut found = Chunks {
+        size: Size::new(0, 0),
+        alpha: false,
+        kind: WebpKind::Lossy,
+        icc: Vec::new(),
+        exif: Vec::new(),
+        lies: None,
+        missing_bytes: 0,
+    };
+    let [.., l0, l1, l2, l3, _, _, _, _] = riff;
+    let claimed = u64::from(u32::from_le_bytes([l0, l1, l2, l3])) + 8;
+    let there = source.seek(SeekFrom::End(0)).map_err(failed)?;
+    source.seek(SeekFrom::Start(riff.len() as u64)).map_err(failed)?;
+    let missing = |size: Size| claimed.saturating_sub(there).min(size.pixels() * 4 + (64 << 10));
     let mut flags = None;
     for _ in 0..CHUNKS_MAX {
         let mut head = [0; 8];
@@ -75,6 +97,11 @@ fn read_chunks(source: &mut (impl BufRead + Seek)) -> Result<Chunks> {
                 found.size =
                     Size::new(1 + u32::from_le_bytes([w0, w1, w2, 0]), 1 + u32::from_le_bytes([h0, h1, h2, 0]));
                 found.alpha = bits & 0x10 != 0;
+                found.kind = match (bits & 0x02 != 0, found.alpha) {
+                    (true, _) => WebpKind::Animated,
+                    (false, true) => WebpKind::LossyAlpha,
+                    (false, false) => WebpKind::Lossy,
+                };
                 flags = Some(bits);
             }
             b"VP8 " if flags.is_none() => {
@@ -83,6 +110,7 @@ fn read_chunks(source: &mut (impl BufRead + Seek)) -> Result<Chunks> {
                 };
                 let side = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
                 found.size = Size::new(side(w0, w1), side(h0, h1));
+                found.missing_bytes = missing(found.size);
                 return Ok(found);
             }
             b"VP8L" if flags.is_none() => {
@@ -92,8 +120,11 @@ fn read_chunks(source: &mut (impl BufRead + Seek)) -> Result<Chunks> {
                 let bits = u32::from_le_bytes([b0, b1, b2, b3]);
                 found.size = Size::new(1 + (bits & 0x3fff), 1 + ((bits >> 14) & 0x3fff));
                 found.alpha = bits & (1 << 28) != 0;
+                found.kind = WebpKind::Lossless;
+                found.missing_bytes = missing(found.size);
                 return Ok(found);
             }
+            b"VP8L" if found.kind != WebpKind::Animated => found.kind = WebpKind::Lossless,
             b"ICCP" if found.icc.is_empty() => found.icc = body(source, limits::METADATA_BYTES_MAX)?,
             b"EXIF" if found.exif.is_empty() => found.exif = body(source, limits::METADATA_BYTES_MAX)?,
             _ if flags.is_none() => return Err(Error::broken(NAME, "a first chunk that is no picture")),
@@ -102,44 +133,111 @@ fn read_chunks(source: &mut (impl BufRead + Seek)) -> Result<Chunks> {
         // At most 2³² + 1, so it fits.
         source.seek_relative(left as i64).map_err(failed)?;
     }
+    found.missing_bytes = missing(found.size);
     let missing = if found.exif.is_empty() { 0x08 } else { 0 };
     found.lies = flags.filter(|bits| bits & (missing | 0x04) != 0).map(|bits| (20, bits & (missing | 0x04)));
     Ok(found)
 }
 
-/// The pixels.
+/// The pixels. A file cut short gives the rows before the cut.
 pub(super) fn decode(bytes: &[u8], facts: &Facts) -> Result<Image> {
-    let open = |bytes| WebPDecoder::new(Cursor::new(bytes)).map_err(|e| Error::broken(NAME, e));
-    let patched;
-    let decoder = match open(bytes) {
-        Ok(decoder) => decoder,
-        // A file cut short has lost the metadata that its header promises, which the decoder insists on.
-        Err(error) => match read_chunks(&mut Cursor::new(bytes))?.lies {
-            None => return Err(error),
-            Some((at, lies)) => {
-                let mut truthful = bytes.to_vec();
-                truthful[at] &= !lies;
-                patched = truthful;
-                open(&patched)?
-            }
-        },
-    };
-    if decoder.dimensions() != (facts.stored.w, facts.stored.h) {
-        return Err(Error::broken(NAME, "its chunks disagree about its size"));
-    }
-    let layout = match decoder.color_type() {
-        image::ColorType::Rgba8 => Layout::RgbAlpha,
-        _ => Layout::Rgb,
-    };
-    if layout.planes() != facts.native {
-        return Err(Error::broken(NAME, "its chunks disagree about alpha"));
-    }
+    let chunks = read_chunks(&mut Cursor::new(bytes))?;
+    let layout = if chunks.alpha { Layout::RgbAlpha } else { Layout::Rgb };
     let mut samples = vec![0; facts.stored.samples() * layout.channels()];
-    decoder.read_image(&mut samples).map_err(|e| Error::broken(NAME, e))?;
+    let read = |source: Source<'_>, samples: &mut [u8]| -> Result<()> {
+        let decoder = WebPDecoder::new(BufReader::new(source)).map_err(|e| Error::broken(NAME, e))?;
+        if decoder.dimensions() != (facts.stored.w, facts.stored.h) {
+            return Err(Error::broken(NAME, "its chunks disagree about its size"));
+        }
+        if decoder.total_bytes() != samples.len() as u64 {
+            return Err(Error::broken(NAME, "its chunks disagree about alpha"));
+        }
+        decoder.read_image(samples).map_err(|e| Error::broken(NAME, e))
+    };
+    let source = |fill| Source { bytes, len: bytes.len() as u64, fill, lies: None, at: 0 };
+    let mut good_rows = facts.stored.h as usize;
+    if let Err(error) = read(source(Fill::Zeros), &mut samples) {
+        // A file cut short lacks the metadata that its header promises, on which the decoder insists, and the end of
+        // its pixels. Both are made up, the latter twice and differently: rows that come out alike owe nothing to it.
+        let ended = |fill| Source { len: bytes.len() as u64 + chunks.missing_bytes, lies: chunks.lies, ..source(fill) };
+        if chunks.missing_bytes == 0 && chunks.lies.is_none() {
+            return Err(error);
+        }
+        let row_bytes = facts.stored.w as usize * layout.channels();
+        read(ended(Fill::Zeros), &mut samples).map_err(|_| error)?;
+        let hashes: Vec<u64> = samples.chunks(row_bytes).map(hash).collect();
+        read(ended(Fill::Noise), &mut samples)?;
+        good_rows = samples.chunks(row_bytes).zip(&hashes).take_while(|(row, want)| hash(row) == **want).count();
+        if good_rows == 0 {
+            return Err(Error::broken(NAME, "the file ends before its first row"));
+        }
+        samples.truncate(good_rows * row_bytes);
+    }
     let mut rows = Rows::new(facts.stored, layout, Depth::Eight, facts.profile.as_ref());
     rows.put8(0, &samples);
     drop(samples);
-    Ok(exif::turn(rows.finish(), facts.orientation))
+    Ok(exif::turn(rows.finish_damaged(good_rows), facts.orientation))
+}
+
+fn hash(row: &[u8]) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    hasher.write(row);
+    hasher.finish()
+}
+
+/// What stands where a file has been cut off.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fill {
+    Zeros,
+    /// Any bytes that do not repeat.
+    Noise,
+}
+
+/// The file, as long as its header says and without promises that it does not keep.
+struct Source<'b> {
+    bytes: &'b [u8],
+    len: u64,
+    fill: Fill,
+    /// See [`Chunks::lies`].
+    lies: Option<(usize, u8)>,
+    at: u64,
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let left = usize::try_from(self.len.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let from = usize::try_from(self.at).unwrap_or(usize::MAX);
+        let there = self.bytes.get(from..).unwrap_or_default();
+        let len = if there.is_empty() { buf.len().min(left) } else { buf.len().min(left).min(there.len()) };
+        let buf = &mut buf[..len];
+        if there.is_empty() {
+            for (at, v) in (self.at..).zip(buf) {
+                // The golden ratio's multiples fill the range evenly and never in step with anything.
+                *v = if self.fill == Fill::Zeros { 0 } else { at.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0] };
+            }
+        } else {
+            buf.copy_from_slice(&there[..len]);
+            if let Some((lie, bits)) = self.lies
+                && let Some(flags) = lie.checked_sub(from).and_then(|i| buf.get_mut(i))
+            {
+                *flags &= !bits;
+            }
+        }
+        self.at += len as u64;
+        Ok(len)
+    }
+}
+
+impl Seek for Source<'_> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        let to = match to {
+            SeekFrom::Start(to) => Some(to),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.len.checked_add_signed(by),
+        };
+        self.at = to.ok_or(std::io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
 }
 
 /// Encodes grey or RGB planes, with alpha unless it is opaque everywhere; lossless without a quality.

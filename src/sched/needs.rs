@@ -15,7 +15,7 @@ pub fn job_bytes_max(source_bytes: u64, header: &Header, plans: &[impl AsRef<Pla
     let decoders = [DecodeAs::Native, DecodeAs::Rgb]
         .into_iter()
         .filter(|&decode| plans.iter().any(|plan| plan.as_ref().decode == decode))
-        .map(|decode| codec::decode_bytes_max(header, decode));
+        .map(|_| codec::decode_bytes_max(header, source_bytes));
     let mut work: Vec<u64> = plans.iter().map(|plan| rendition_bytes_max(header, plan.as_ref())).collect();
     work.sort_unstable_by_key(|&bytes| Reverse(bytes));
     let (together, later) = work.split_at(threads.max(1).min(work.len()));
@@ -30,17 +30,19 @@ const ENCODED_EXTRA_BYTES: u64 = 64 << 10;
 
 /// Bytes of one rendition's passes and encoder, the source's planes and the encoded bytes not counted.
 fn rendition_bytes_max(header: &Header, plan: &Plan) -> u64 {
+    let (passes, format) = passes_bytes_max(header, plan);
     let encode = std::iter::once(&plan.encode.requested)
         .chain(&plan.encode.candidates)
-        .map(|spec| codec::encode_bytes_max(plan.size, spec))
+        .map(|spec| codec::encode_bytes_max(plan.size, format.alpha, spec))
         .max();
     // Beside the planes to encode: the bytes of the format asked for, and R G B made of Y Cb Cr for the others.
     let beside = if plan.encode.candidates.is_empty() { 0 } else { plan.size.pixels().saturating_mul(3 + 4) };
-    passes_bytes_max(header, plan).saturating_add(encode.unwrap_or(0)).saturating_add(beside)
+    passes.saturating_add(encode.unwrap_or(0)).saturating_add(beside)
 }
 
-/// Bytes of the planes that passes make: each pass reads its input while it writes its result.
-fn passes_bytes_max(header: &Header, plan: &Plan) -> u64 {
+/// Bytes of the planes that passes make (each pass reads its input while it writes its result), and the format that
+/// comes of the last.
+fn passes_bytes_max(header: &Header, plan: &Plan) -> (u64, PixelFormat) {
     let mut size = plan.source;
     let mut format = match plan.decode {
         DecodeAs::Native => header.native,
@@ -83,7 +85,7 @@ fn passes_bytes_max(header: &Header, plan: &Plan) -> u64 {
         most = most.max(held.saturating_add(made));
         held = made;
     }
-    most
+    (most, format)
 }
 
 fn bytes(format: PixelFormat, size: Size, sample_bytes: u64) -> u64 {

@@ -50,7 +50,7 @@ pub(crate) fn company() -> Company {
 
 pub(crate) fn header(source: &str) -> Header {
     let (_, format, size, native) = SOURCES.into_iter().find(|(name, ..)| *name == source).expect("a known source");
-    Header { format, size, native, converts_profile: false, orientation: 1 }
+    Header { format, size, native, converts_profile: false, orientation: 1, decoder_bytes: 0 }
 }
 
 pub(crate) fn plan(source: &str, query: &str, company: &Company) -> Result<Plan, Error> {

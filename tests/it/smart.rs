@@ -23,6 +23,7 @@ const HEADER: Header = Header {
     native: PixelFormat::RGB,
     converts_profile: false,
     orientation: 1,
+    decoder_bytes: 0,
 };
 
 fn company(change: impl FnOnce(&mut Company)) -> Company {

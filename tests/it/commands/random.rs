@@ -152,7 +152,14 @@ fn header(random: &mut SplitMix64, side_max: u32) -> Header {
     };
     let alpha = matches!(model, Model::Grey | Model::Rgb) && random.within(0, 2) == 0;
     let native = PixelFormat { model, alpha };
-    Header { format: SourceFormat::Png, size, native, converts_profile: random.within(0, 8) == 0, orientation: 1 }
+    Header {
+        format: SourceFormat::Png,
+        size,
+        native,
+        converts_profile: random.within(0, 8) == 0,
+        orientation: 1,
+        decoder_bytes: 0,
+    }
 }
 
 fn planned(query: &str, header: &Header, company: &Company) -> Result<Plan> {

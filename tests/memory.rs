@@ -1,0 +1,431 @@
+//! The bounds that admission trusts, against what the codecs really hold.
+//!
+//! Counted is every byte that this thread asks of the C library's allocator between two points, by Rust and by C
+//! (libwebp) alike: this binary stands in front of `malloc` and its family and hands on to glibc. Blocks count by their
+//! usable size, whether touched or not. Invariant: whatever is decoded or encoded here does so on the thread that asks.
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
+
+#[expect(dead_code, reason = "the integration tests use all of it")]
+#[path = "it/codecs/make.rs"]
+mod make;
+
+mod count {
+    #![expect(unsafe_code, reason = "an allocator is its raw pointers")]
+
+    use std::cell::Cell;
+    use std::ffi::c_void;
+
+    thread_local! {
+        static HELD: Cell<i64> = const { Cell::new(0) };
+        static PEAK: Cell<i64> = const { Cell::new(0) };
+    }
+
+    unsafe extern "C" {
+        fn __libc_malloc(size: usize) -> *mut c_void;
+        fn __libc_calloc(count: usize, size: usize) -> *mut c_void;
+        fn __libc_realloc(block: *mut c_void, size: usize) -> *mut c_void;
+        fn __libc_memalign(align: usize, size: usize) -> *mut c_void;
+        fn __libc_free(block: *mut c_void);
+        fn malloc_usable_size(block: *mut c_void) -> usize;
+    }
+
+    fn add(bytes: i64) {
+        // A thread that is ending has no counters any more, and nothing here measures it.
+        let held = HELD.try_with(|held| {
+            held.set(held.get() + bytes);
+            held.get()
+        });
+        if let Ok(held) = held {
+            let _ = PEAK.try_with(|peak| peak.set(peak.get().max(held)));
+        }
+    }
+
+    fn size_of(block: *mut c_void) -> i64 {
+        // SAFETY: `block` is null or came from glibc's allocator and is not freed yet.
+        i64::try_from(unsafe { malloc_usable_size(block) }).unwrap_or(i64::MAX)
+    }
+
+    fn counted(block: *mut c_void) -> *mut c_void {
+        add(size_of(block));
+        block
+    }
+
+    // SAFETY (all below): each hands its arguments to the function of glibc that it stands in front of, whose contract
+    // is the caller's; counting touches no memory of theirs and allocates nothing.
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
+        // SAFETY: see above.
+        counted(unsafe { __libc_malloc(size) })
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+        // SAFETY: see above.
+        counted(unsafe { __libc_calloc(count, size) })
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+        let before = size_of(block);
+        // SAFETY: see above.
+        let after = unsafe { __libc_realloc(block, size) };
+        // Both blocks exist while one is copied to the other, unless it grew where it stood.
+        if after != block {
+            add(size_of(after));
+            add(-before);
+        } else {
+            add(size_of(after) - before);
+        }
+        after
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
+        // SAFETY: see above.
+        counted(unsafe { __libc_memalign(align, size) })
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
+        // SAFETY: see above.
+        counted(unsafe { __libc_memalign(align, size) })
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn posix_memalign(to: *mut *mut c_void, align: usize, size: usize) -> i32 {
+        const ENOMEM: i32 = 12;
+        // SAFETY: see above; `to` is the caller's to be written.
+        unsafe {
+            let block = __libc_memalign(align, size);
+            if block.is_null() {
+                return ENOMEM;
+            }
+            to.write(counted(block));
+        }
+        0
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn free(block: *mut c_void) {
+        add(-size_of(block));
+        // SAFETY: see above.
+        unsafe { __libc_free(block) }
+    }
+
+    /// What `run` returns, and the most bytes that this thread held meanwhile beyond what it held before.
+    pub(crate) fn peak<T>(run: impl FnOnce() -> T) -> (T, u64) {
+        let before = HELD.get();
+        PEAK.set(before);
+        let result = run();
+        (result, u64::try_from(PEAK.get() - before).expect("a peak is no less than its start"))
+    }
+}
+
+use std::io::Cursor;
+
+use calotype::codec::{self, Allow};
+use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, testcard};
+use calotype::plan::{DecodeAs, EncodeSpec, JpegQuality, SourceFormat, WebpQuality};
+
+/// A bound may be so many times what is held, once constants no longer matter.
+const WASTE_MAX: u64 = 4;
+/// What is held, in bytes, from where that is asked.
+const BIG: u64 = 16 << 20;
+
+const SIZES: [Size; 3] = [Size::new(64, 64), Size::new(700, 900), Size::new(3000, 2000)];
+
+#[derive(Default)]
+struct Findings(Vec<String>);
+
+impl Findings {
+    fn compare(&mut self, what: &str, peak: u64, bound: u64, pixels: u64) {
+        let ratio = bound as f64 / peak as f64;
+        println!("{what}: held {peak}, bound {bound}, ratio {ratio:.2}, {:.2} B/px", peak as f64 / pixels as f64);
+        if peak > bound {
+            self.0.push(format!("{what}: held {peak} bytes, above the bound of {bound}"));
+        }
+        if peak >= BIG && bound > WASTE_MAX * peak {
+            self.0.push(format!("{what}: held {peak} bytes, the bound of {bound} is {ratio:.1} times that"));
+        }
+    }
+
+    fn decode(&mut self, what: &str, bytes: &[u8]) {
+        let allow = Allow { formats: SourceFormat::ALL.to_vec(), pixels_max: 100_000_000 };
+        let header = codec::probe(&mut Cursor::new(bytes), &allow).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let bound = codec::decode_bytes_max(&header, bytes.len() as u64);
+        for decode_as in [DecodeAs::Native, DecodeAs::Rgb] {
+            let (image, peak) = count::peak(|| codec::decode(bytes, &header, decode_as));
+            assert!(image.is_ok(), "{what}: {:?}", image.err());
+            self.compare(&format!("decode {what} {decode_as:?}"), peak, bound, header.size.pixels());
+        }
+    }
+
+    fn assert_none(self) {
+        assert!(self.0.is_empty(), "{}", self.0.join("\n"));
+    }
+}
+
+fn jpeg(quality: u8, chroma: Chroma, progressive: bool) -> EncodeSpec {
+    EncodeSpec::Jpeg { quality: JpegQuality(quality), chroma, progressive }
+}
+
+fn with_alpha(image: &Image) -> Image {
+    let mut planes = image.planes().to_vec();
+    let alpha = image.planes()[1].data().iter().map(|v| v | 15).collect();
+    planes.push(Plane::from_vec(image.size(), alpha));
+    Image::from_planes(image.size(), PixelFormat { alpha: true, ..image.format() }, planes)
+}
+
+/// Both samples at full swing, by chance: nothing is harder to compress.
+fn noise(size: Size) -> Image {
+    let mut state = 1_u64;
+    let mut plane = || {
+        let mut data = vec![0_u8; size.samples()];
+        for v in &mut data {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            *v = if state >> 63 == 0 { 0 } else { 255 };
+        }
+        Plane::from_vec(size, data)
+    };
+    Image::from_planes(size, PixelFormat::RGB, (0..3).map(|_| plane()).collect())
+}
+
+/// A picture as the seven passes of Adam7 at 16 bits: each sample's byte twice, which is the value widened.
+fn adam7_16(image: &Image) -> Vec<u8> {
+    let n = image.planes().len();
+    let w = image.size().w as usize;
+    let narrow = make::adam7(image);
+    let mut out = Vec::with_capacity(2 * narrow.len());
+    let mut at = 0;
+    for (x0, y0, dx, dy) in
+        [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    {
+        for _ in (y0..image.size().h as usize).step_by(dy).filter(|_| x0 < w) {
+            out.push(0);
+            let row = (w - x0).div_ceil(dx) * n;
+            out.extend(narrow[at + 1..][..row].iter().flat_map(|&v| [v, v]));
+            at += 1 + row;
+        }
+    }
+    out
+}
+
+/// By the jpeg-encoder crate, with settings that our own encoder does not use.
+fn foreign_jpeg(image: &Image, factor: jpeg_encoder::SamplingFactor, progressive: bool, optimised: bool) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, 90);
+    encoder.set_sampling_factor(factor);
+    encoder.set_progressive(progressive);
+    encoder.set_optimized_huffman_tables(optimised);
+    let side = |v| u16::try_from(v).expect("a small picture");
+    let colour = if image.planes().len() == 4 { jpeg_encoder::ColorType::Cmyk } else { jpeg_encoder::ColorType::Rgb };
+    encoder
+        .encode(&image.to_interleaved(), side(image.size().w), side(image.size().h), colour)
+        .expect("a picture of ours");
+    bytes
+}
+
+#[test]
+fn a_jpeg_decode_holds_no_more_than_its_bound() {
+    use jpeg_encoder::SamplingFactor as Factor;
+    let mut findings = Findings::default();
+    for size in SIZES {
+        let photo = testcard::photo(size, 7);
+        let inks = with_alpha(&photo);
+        for (name, factor, progressive, optimised) in [
+            ("baseline 4:4:4", Factor::F_1_1, false, false),
+            ("baseline 4:2:2", Factor::F_2_1, false, false),
+            ("baseline 4:4:0", Factor::F_1_2, false, false),
+            ("baseline 4:2:0", Factor::F_2_2, false, false),
+            ("baseline 4:1:1", Factor::F_4_1, false, false),
+            ("by component 4:4:4", Factor::F_1_1, false, true),
+            ("by component 4:2:0", Factor::F_2_2, false, true),
+            ("progressive 4:4:4", Factor::F_1_1, true, true),
+            ("progressive 4:2:0", Factor::F_2_2, true, true),
+            ("progressive 4:1:1", Factor::F_4_1, true, true),
+        ] {
+            let bytes = foreign_jpeg(&photo, factor, progressive, optimised);
+            findings.decode(&format!("jpeg {name} {size}"), &bytes);
+            let cut = &bytes[..bytes.len() / 2];
+            findings.decode(&format!("jpeg {name} {size}, half of it"), cut);
+        }
+        for progressive in [false, true] {
+            let bytes = foreign_jpeg(&inks, Factor::F_1_1, progressive, progressive);
+            findings.decode(&format!("jpeg CMYK progressive={progressive} {size}"), &bytes);
+            let bytes = make::with_segments(&bytes, &make::icc_segments(&make::cmyk_profile()));
+            let bytes = make::with_segments(&bytes, &[(0xe1, make::exif(6, true))]);
+            findings.decode(&format!("jpeg CMYK progressive={progressive}, profile, turned {size}"), &bytes);
+        }
+    }
+    findings.assert_none();
+}
+
+#[test]
+fn a_png_decode_holds_no_more_than_its_bound() {
+    let mut findings = Findings::default();
+    let p3 = moxcms::ColorProfile::new_display_p3().encode().expect("a profile");
+    for size in SIZES {
+        let rgba = with_alpha(&testcard::photo(size, 7));
+        let png = codec::encode(&rgba, &EncodeSpec::Png).expect("bytes");
+        findings.decode(&format!("png {size}"), &png);
+        let extra = [(b"iCCP", make::iccp(&p3)), (b"eXIf", make::exif(6, false)[6..].to_vec())];
+        findings.decode(&format!("png, profile, turned {size}"), &make::with_chunks(&png, &extra));
+        let rows = adam7_16(&rgba);
+        findings.decode(&format!("png 16-bit RGBA interlaced {size}"), &make::png(size, [6, 16, 1], &[], &rows));
+    }
+    findings.assert_none();
+}
+
+#[test]
+fn a_webp_decode_holds_no_more_than_its_bound() {
+    let mut findings = Findings::default();
+    for size in [SIZES[0], SIZES[1], Size::new(2000, 1500)] {
+        let photo = testcard::photo(size, 7);
+        let lossy = EncodeSpec::Webp { quality: WebpQuality(9500) };
+        for (name, image, spec) in [
+            ("lossy", photo.clone(), lossy),
+            ("lossy, alpha", with_alpha(&photo), lossy),
+            ("lossless", photo.clone(), EncodeSpec::WebpLossless),
+            ("lossless, alpha", with_alpha(&photo), EncodeSpec::WebpLossless),
+        ] {
+            let (bytes, peak) = count::peak(|| codec::encode(&image, &spec));
+            let bytes = bytes.expect("bytes");
+            let pixels = size.pixels();
+            findings.compare(
+                &format!("encode webp {name} {size}"),
+                peak,
+                codec::encode_bytes_max(size, image.alpha().is_some(), &spec),
+                pixels,
+            );
+            findings.decode(&format!("webp {name} {size}"), &bytes);
+        }
+    }
+    findings.assert_none();
+}
+
+#[test]
+fn a_gif_or_tiff_decode_holds_no_more_than_its_bound() {
+    let mut findings = Findings::default();
+    for size in SIZES {
+        let photo = testcard::photo(size, 7);
+        let side = |v| u16::try_from(v).expect("a small picture");
+        let mut gif = Vec::new();
+        let palette: Vec<u8> = (0..=255).flat_map(|v| [v, v, v]).collect();
+        let mut encoder = gif::Encoder::new(&mut gif, side(size.w), side(size.h), &palette).expect("an encoder");
+        let page = photo.planes()[0].data().to_vec();
+        let page = gif::Frame::from_indexed_pixels(side(size.w), side(size.h), page, Some(3));
+        encoder.write_frame(&page).expect("a page");
+        drop(encoder);
+        findings.decode(&format!("gif {size}"), &gif);
+        let bytes = photo.to_interleaved();
+        let rows = |n: u32| bytes.chunks((size.w * 3 * n) as usize).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        for (name, n) in [("one strip", size.h), ("strips", 16)] {
+            let tags = make::tiff_tags(size, &[8, 8, 8], 2, n);
+            findings.decode(&format!("tiff {name} {size}"), &make::tiff(false, false, tags, &rows(n)));
+        }
+        // One strip of four floating-point samples.
+        let float: Vec<u8> = bytes
+            .chunks_exact(3)
+            .flat_map(|px| [px[0], px[1], px[2], 200])
+            .flat_map(|v| (f32::from(v) / 255.0).to_le_bytes())
+            .collect();
+        let mut tags = make::tiff_tags(size, &[32, 32, 32, 32], 2, size.h);
+        tags.extend([(338, 3, vec![2]), (339, 3, vec![3, 3, 3, 3])]);
+        findings.decode(&format!("tiff float RGBA {size}"), &make::tiff(false, false, tags, &[float]));
+    }
+    findings.assert_none();
+}
+
+#[test]
+fn an_encode_holds_no_more_than_its_bound() {
+    let mut findings = Findings::default();
+    for size in [SIZES[0], SIZES[1], Size::new(1500, 1000)] {
+        let photo = testcard::photo(size, 7);
+        let hard = noise(size);
+        let half = Image::from_planes(
+            size,
+            PixelFormat { model: Model::Ycbcr(Chroma::Half), alpha: false },
+            (0..3)
+                .map(|i| {
+                    Plane::new(PixelFormat { model: Model::Ycbcr(Chroma::Half), alpha: false }.plane_size(i, size))
+                })
+                .collect(),
+        );
+        for (quality, chroma, progressive) in
+            [(80, Chroma::Half, false), (80, Chroma::Full, true), (100, Chroma::Half, true), (100, Chroma::Full, false)]
+        {
+            let spec = jpeg(quality, chroma, progressive);
+            for (name, image) in [("photo", &photo), ("noise", &hard), ("4:2:0 planes", &half)] {
+                let (bytes, peak) = count::peak(|| codec::encode(image, &spec));
+                let len = bytes.expect("bytes").len();
+                let what = format!("encode {spec:?} {name} {size} ({len} bytes)");
+                findings.compare(
+                    &what,
+                    peak,
+                    codec::encode_bytes_max(size, image.alpha().is_some(), &spec),
+                    size.pixels(),
+                );
+            }
+        }
+        for (name, image) in [("photo", &photo), ("photo with alpha", &with_alpha(&photo)), ("noise", &hard)] {
+            let (bytes, peak) = count::peak(|| codec::encode(image, &EncodeSpec::Png));
+            let what = format!("encode png {name} {size} ({} bytes)", bytes.expect("bytes").len());
+            findings.compare(
+                &what,
+                peak,
+                codec::encode_bytes_max(size, image.alpha().is_some(), &EncodeSpec::Png),
+                size.pixels(),
+            );
+        }
+    }
+    // What libwebp holds grows with what it finds to write: noise, which it cannot help writing.
+    let size = Size::new(640, 480);
+    let lossy = |quality| EncodeSpec::Webp { quality: WebpQuality(quality) };
+    for spec in [lossy(7500), lossy(9000), lossy(9500), lossy(10_000), EncodeSpec::WebpLossless] {
+        for image in [noise(size), with_alpha(&noise(size))] {
+            let (bytes, peak) = count::peak(|| codec::encode(&image, &spec));
+            let what = format!("encode {spec:?} noise {size} ({} bytes)", bytes.expect("bytes").len());
+            findings.compare(&what, peak, codec::encode_bytes_max(size, image.alpha().is_some(), &spec), size.pixels());
+        }
+    }
+    findings.assert_none();
+}
+
+/// The daemon's default budget is 1 GiB; a quarter of it is enough for the source and the passes of a reduction.
+#[test]
+fn the_default_budget_admits_the_largest_pictures() {
+    const ROOM: u64 = 768 << 20;
+    let photo = testcard::photo(SIZES[0], 7);
+    let bound = |chroma, progressive, side: u16, file_bytes: u64| {
+        let mut bytes = foreign_jpeg(&photo, chroma, progressive, progressive);
+        let frame = bytes.windows(2).position(|w| w == [0xff, if progressive { 0xc2 } else { 0xc0 }]);
+        let frame = frame.expect("a frame header");
+        bytes[frame + 5..frame + 7].copy_from_slice(&side.to_be_bytes());
+        bytes[frame + 7..frame + 9].copy_from_slice(&side.to_be_bytes());
+        let allow = Allow { formats: SourceFormat::ALL.to_vec(), pixels_max: 100_000_000 };
+        let header = codec::probe(&mut Cursor::new(&bytes), &allow).expect("a header");
+        let bound = codec::decode_bytes_max(&header, file_bytes);
+        println!("{} progressive={progressive} {chroma:?}, a file of {file_bytes}: {bound} bytes", header.size);
+        bound
+    };
+    use jpeg_encoder::SamplingFactor as Factor;
+    assert!(bound(Factor::F_2_2, false, 10_000, 40 << 20) <= ROOM);
+    assert!(bound(Factor::F_1_1, false, 10_000, 40 << 20) <= ROOM);
+    assert!(bound(Factor::F_2_2, true, 10_000, 40 << 20) <= ROOM);
+    assert!(bound(Factor::F_1_1, true, 7071, 40 << 20) <= ROOM);
+    // What it does not: nine bytes a pixel.
+    assert!(bound(Factor::F_1_1, true, 10_000, 40 << 20) > ROOM);
+}
+
+#[test]
+fn the_counter_counts_rust_and_c() {
+    let (_, peak) = count::peak(|| std::hint::black_box(vec![1_u8; 5_000_000]));
+    assert!((5_000_000..5_100_000).contains(&peak), "{peak}");
+    // libwebp holds at least its own four bytes a pixel beside our three.
+    let image = Image::new(Size::new(1000, 1000), PixelFormat::RGB);
+    let (_, peak) = count::peak(|| codec::encode(&image, &EncodeSpec::WebpLossless));
+    assert!(peak > 7_000_000, "{peak}: is C counted?");
+}
