@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
+use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::error::{Error, Result};
@@ -85,9 +85,29 @@ impl Root {
         }
         Ok(source)
     }
+
+    /// The state of the folder that `asset` would be in, if there is one: while it stays the same, nothing comes into it.
+    /// What a link in it leads to may still come and go elsewhere. Blocks.
+    pub fn folder(&self, asset: &[String]) -> Option<Version> {
+        let Self::Dir(path) = self else { return None };
+        let (_, folders) = asset.split_last()?;
+        let dir = Dir::open_ambient_dir(path, ambient_authority()).ok()?;
+        let metadata = if folders.is_empty() { dir.dir_metadata() } else { dir.metadata(folders.join("/")) }.ok()?;
+        metadata.is_dir().then(|| Version::of(&metadata))
+    }
 }
 
 impl Version {
+    fn of(metadata: &Metadata) -> Self {
+        let ns = |s: i64, ns: i64| i128::from(s) * 1_000_000_000 + i128::from(ns);
+        Self {
+            bytes: metadata.len(),
+            modified_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
+            changed_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
+            node: (metadata.dev(), metadata.ino()),
+        }
+    }
+
     /// Whether its last change is so long ago that another one would show: two within one tick of the file system's clock
     /// leave the same times.
     pub fn is_settled(&self) -> bool {
@@ -239,13 +259,7 @@ fn open_file(dir: &Dir, id: &str, path: &str) -> Result<Option<Source>> {
         Ok(_) => return Err(forbidden()),
         Err(cause) => return refused(cause),
     };
-    let version = Version {
-        bytes: metadata.len(),
-        modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
-        changed_ns: i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()),
-        node: (metadata.dev(), metadata.ino()),
-    };
-    Ok(Some(Source { version, content: Content::File(file.into_std()) }))
+    Ok(Some(Source { version: Version::of(&metadata), content: Content::File(file.into_std()) }))
 }
 
 /// `O_NONBLOCK` of `open(2)`; the number is the same on x86-64, aarch64 and riscv64 Linux.

@@ -46,6 +46,8 @@ pub(super) struct Sources {
     hashes: Recent<SourceKey, u128>,
     /// When it was refused, and why.
     refused: Recent<SourceKey, (Instant, Arc<Error>)>,
+    /// When nothing was found, and the folder that it was not in.
+    missing: Recent<u128, (Instant, Version)>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -56,6 +58,7 @@ impl Sources {
             headers: Recent::new(limits::HEADERS_REMEMBERED_MAX),
             hashes: Recent::new(limits::HASHES_REMEMBERED_MAX),
             refused: Recent::new(limits::NEGATIVES_REMEMBERED_MAX),
+            missing: Recent::new(limits::NEGATIVES_REMEMBERED_MAX),
             telemetry,
         }
     }
@@ -69,7 +72,7 @@ impl Sources {
             SourceRoot::Dir(path) => Root::Dir(path.clone()),
             SourceRoot::Demo => Root::Computed(demo),
         };
-        let mut source = root.open(id, asset)?;
+        let mut source = self.open(&root, id, asset)?;
         let key = (xxh3_128(id.as_bytes()), source.version);
         if !source.version.is_settled() {
             // It may be written just now: what is seen of it is no longer true a moment later.
@@ -85,6 +88,26 @@ impl Sources {
             }
         };
         Ok(Found { source, header, key: Some(key), hash: self.hashes.get(&key) })
+    }
+
+    /// As [`Root::open`]; what was not there a moment ago is not looked for again in a folder that has not changed.
+    fn open(&self, root: &Root, id: &str, asset: &[String]) -> Result<Source> {
+        // The elements too: one that holds a slash is refused in another way.
+        let key = xxh3_128(format!("{id} {asset:?}").as_bytes());
+        let patience = Duration::from_millis(limits::NEGATIVE_MS_MAX);
+        if let Some((when, folder)) = self.missing.get(&key)
+            && when.elapsed() < patience
+            && root.folder(asset) == Some(folder)
+        {
+            self.telemetry.cache(CacheEvent::NegativeHit);
+            return Err(Error::NotFound { id: id.to_owned() });
+        }
+        root.open(id, asset).inspect_err(|error| {
+            // In a settled folder nothing has come between the two looks.
+            if let (Error::NotFound { .. }, Some(folder)) = (error, root.folder(asset).filter(Version::is_settled)) {
+                self.missing.insert(key, (Instant::now(), folder));
+            }
+        })
     }
 
     /// The header of a settled source; what was refused a moment ago is refused again.

@@ -184,7 +184,8 @@ fn failures_are_remembered_until_the_source_changes() {
     assert_eq!(site.get(target).status, 200, "at once");
     // A header that is broken is looked at again for as long as the file may still be written, and then not.
     let notes = site.dir.path().join("images/notes.jpg");
-    let time = fs::metadata(&notes).unwrap().modified().unwrap() + Duration::from_millis(2_100);
+    let images = site.dir.path().join("images");
+    let time = fs::metadata(&images).unwrap().modified().unwrap() + Duration::from_millis(2_100);
     std::thread::sleep(time.duration_since(SystemTime::now()).unwrap_or_default());
     for hits in 2..5 {
         assert_eq!(site.get("/is/image/Co/notes").status, 422);
@@ -192,6 +193,13 @@ fn failures_are_remembered_until_the_source_changes() {
     }
     fs::write(&notes, jpeg(60, 40, 1)).unwrap();
     assert_eq!(site.get("/is/image/Co/notes").status, 200);
+    // What is not there is not looked for again, until something comes into its folder.
+    for hits in 4..7 {
+        assert_eq!(site.get("/is/image/Co/Later").status, 404);
+        assert_eq!(site.metric("calotype_cache_negative_hits"), hits);
+    }
+    fs::write(images.join("Later.jpg"), jpeg(60, 40, 1)).unwrap();
+    assert_eq!(site.get("/is/image/Co/Later").status, 200, "at once");
 }
 
 #[test]
