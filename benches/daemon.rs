@@ -26,7 +26,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 /// About 50 kB as JPEG, of a source that is hardly larger: the less the render takes, the better the rest is seen.
-const QUERY: &str = "wid=800&qlt=85";
+/// Rendered anew each time.
+const QUERY: &str = "wid=800&qlt=85&cache=on,off";
+/// The same from the cache.
+const HIT: &str = "wid=800&qlt=85";
 const SOURCE: Size = Size::new(880, 587);
 const PAIRS: usize = 400;
 const LOOP: Duration = Duration::from_secs(5);
@@ -97,6 +100,17 @@ fn overhead(runtime: &Runtime, service: &Service, socket: &Path) {
     let (inside, outside) = (percentile(&mut inside, 50), percentile(&mut outside, 50));
     println!("daemon overhead, {QUERY}, {} bytes, {PAIRS} pairs in turns, medians:", expected.len());
     println!("  in process {inside:.3} ms, over the socket {outside:.3} ms, difference {:.3} ms", outside - inside);
+    let hit = format!("/is/image/bench/photo?{HIT}");
+    assert_eq!(client.get(&hit).0, 200);
+    let mut hits: Vec<_> = (0..PAIRS * 5)
+        .map(|_| {
+            let start = Instant::now();
+            assert_eq!(client.get(&hit).1.len(), expected.len());
+            start.elapsed()
+        })
+        .collect();
+    let (p50, p99) = (percentile(&mut hits, 50), percentile(&mut hits, 99));
+    println!("  a hit of the cache: median {p50:.3} ms, 99th percentile {p99:.3} ms");
     // And the way alone: a reply that needs no render.
     let mut way: Vec<_> = (0..PAIRS * 5)
         .map(|_| {
@@ -125,8 +139,8 @@ fn load(socket: &Path, connections: usize) {
                         }
                         // Different sizes, so that nothing can be shared.
                         let begin = Instant::now();
-                        let (status, body) =
-                            client.get(&format!("/is/image/bench/photo?wid={}&qlt=85", 700 + (c * 7 + n) % 150));
+                        let (status, body) = client
+                            .get(&format!("/is/image/bench/photo?wid={}&qlt=85&cache=on,off", 700 + (c * 7 + n) % 150));
                         match status {
                             200 => {
                                 assert!(body.starts_with(b"\xff\xd8"));

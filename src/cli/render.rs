@@ -155,8 +155,9 @@ fn with_format(query: String, target: &Target) -> Result<String> {
         None | Some("jpg" | "jpeg") => return Ok(query),
         Some("png") => "png-alpha",
         Some("webp") => "webp-alpha",
+        Some("avif") => "avif-alpha",
         Some(other) => {
-            let want = "a file named .jpg, .png or .webp, or fmt= in the query";
+            let want = "a file named .jpg, .png, .webp or .avif, or fmt= in the query";
             return Err(Error::Request { got: format!("-o {} (.{other})", path.display()), want: want.into() });
         }
     };

@@ -161,7 +161,7 @@ fn degraded(qlt: u8, network: Option<Network>) -> u8 {
 fn is_eligible(commands: &Commands) -> bool {
     match commands.fmt.format {
         OutputFormat::Jpeg { .. } | OutputFormat::Png => true,
-        OutputFormat::Webp => false,
+        OutputFormat::Webp | OutputFormat::Avif => false,
     }
 }
 
@@ -181,6 +181,13 @@ fn ladder(
         OutputFormat::Png => EncodeSpec::Png,
         OutputFormat::Webp if commands.fmt.lossless => EncodeSpec::WebpLossless,
         OutputFormat::Webp => EncodeSpec::Webp { quality: WebpQuality(u16::from(qlt) * 100) },
+        OutputFormat::Avif if commands.fmt.lossless => EncodeSpec::AvifLossless,
+        // AVIF has no scale of 1 to 100 of its own: the number looks as it does for a JPEG.
+        OutputFormat::Avif => EncodeSpec::Avif {
+            quantiser: quality::avif(JpegQuality(qlt), chroma),
+            effort: AvifEffort::for_size(view).unwrap_or(AvifEffort::Quick),
+            chroma,
+        },
     };
     let only = |reason| (EncodeLadder::only(requested), reason);
     if !converts(commands, company) {

@@ -151,9 +151,9 @@ pub struct Unsharpen {
 pub struct Format {
     /// The format.
     pub format: OutputFormat,
-    /// Alpha is kept (`png-alpha`, `webp-alpha`).
+    /// Alpha is kept (`png-alpha`, `webp-alpha`, `avif-alpha`).
     pub alpha: bool,
-    /// WebP's lossless compression.
+    /// Lossless compression of WebP and AVIF.
     pub lossless: bool,
 }
 
@@ -175,6 +175,8 @@ pub enum OutputFormat {
     Png,
     /// `webp`, `webp-alpha`.
     Webp,
+    /// `avif`, `avif-alpha`.
+    Avif,
 }
 
 impl OutputFormat {
@@ -185,6 +187,7 @@ impl OutputFormat {
             Self::Jpeg { progressive: true } => "pjpeg",
             Self::Png => "png",
             Self::Webp => "webp",
+            Self::Avif => "avif",
         }
     }
 }

@@ -239,7 +239,8 @@ pub const COMMANDS: &[Command] = &[
         "fmt",
         Request,
         "format[,[pixelType][,compression]]",
-        "jpeg, jpg, pjpeg, png, png-alpha, webp or webp-alpha, then rgb, then (webp alone) lossy or lossless",
+        "jpeg, jpg, pjpeg, png, png-alpha, webp, webp-alpha, avif or avif-alpha, then rgb, then (webp and avif alone) \
+         lossy or lossless",
         read::fmt,
     )
     .partly()

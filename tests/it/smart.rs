@@ -139,6 +139,7 @@ fn formats_are_those_of_the_table() {
         (&on, "wid=400", &[webp], &["webp"], "candidates", "Accept"),
         (&on, "wid=400&bfc=off", &[webp], &[], "off", ""),
         (&on, "wid=400&fmt=webp", &[webp], &[], "ineligible", ""),
+        (&on, "wid=400&fmt=avif", &[webp], &[], "ineligible", ""),
         (&on, "wid=400&fmt=pjpeg", &[webp], &["webp"], "candidates", "Accept"),
         (&on, "wid=400&fmt=png-alpha", &[webp], &["webp"], "candidates", "Accept"),
         (&on, "wid=400", &[both], &["avif", "webp"], "candidates", "Accept"),
@@ -218,7 +219,7 @@ fn no_reply_is_larger_for_smart_imaging() {
 
 fn query(random: &mut SplitMix64) -> String {
     let mut pick = |words: &[&str]| words[random.within(0, u32::try_from(words.len()).unwrap()) as usize].to_owned();
-    let fmt = pick(&["jpeg", "jpeg", "pjpeg", "png", "png-alpha", "webp"]);
+    let fmt = pick(&["jpeg", "jpeg", "pjpeg", "png", "png-alpha", "webp", "avif"]);
     let sharpen = pick(&["", "", "&op_usm=1.75,0.3,2,0", "&op_sharpen=1"]);
     let fit = pick(&["", "&fit=crop&align=1,-1", "&fit=stretch", "&fit=constrain"]);
     let (wid, hei, qlt) = (random.within(1, 257), random.within(1, 257), random.within(1, 101));
