@@ -2,8 +2,9 @@
 //!
 //! In one run, alternating, so that whatever else the machine does falls on both sides: the same rendition by
 //! `Service::image` in this process and by a request on the socket of `daemon::serve` over the same service. Then closed
-//! loops of 1, 8 and 64 connections, and the time from the start of `calotype up` to its first reply. Every answer is
-//! checked before it is timed.
+//! loops of 1, 8 and 64 connections, the time from the start of `calotype up` to its first reply, and criterion's group
+//! `daemon/…`; `-- figures` leaves that out, any other filter leaves the figures out. Every answer is checked before it
+//! is timed.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use calotype::catalog::{Company, SourceRoot};
 use calotype::codec;
 use calotype::config::{Config, EngineChoice};
@@ -22,6 +24,7 @@ use calotype::decide::Hints;
 use calotype::pixel::{Chroma, Size, testcard};
 use calotype::plan::{EncodeSpec, JpegQuality};
 use calotype::service::{ImageRequest, Service};
+use criterion::Criterion;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
@@ -59,28 +62,62 @@ fn main() {
         runtime.spawn(async move { daemon::serve(service, &config, listeners, async { drop(stopped.await) }).await })
     };
 
-    overhead(&runtime, &service, &socket);
-    println!();
-    println!("{:>11} {:>9} {:>9} {:>9} {:>7} {:>9}", "connections", "req/s", "p50 ms", "p99 ms", "shed %", "replies");
-    for connections in [1, 8, 64] {
-        load(&socket, connections);
+    let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    if filter.as_deref().is_none_or(|filter| filter == "figures") {
+        figures(&runtime, &service, &socket, dir.path());
+    }
+    if filter.as_deref() != Some("figures") {
+        groups(&runtime, &service, &socket);
     }
     drop(stop);
     runtime.block_on(serving).expect("no panic").expect("a clean end");
-    println!();
-    first_request(dir.path());
 }
 
-/// The same rendition in process and over the socket, in turns.
-fn overhead(runtime: &Runtime, service: &Service, socket: &Path) {
+fn figures(runtime: &Runtime, service: &Service, socket: &Path, dir: &Path) {
+    overhead(runtime, service, socket);
+    println!();
+    println!("{:>11} {:>9} {:>9} {:>9} {:>7} {:>9}", "connections", "req/s", "p50 ms", "p99 ms", "shed %", "replies");
+    for connections in [1, 8, 64] {
+        load(socket, connections);
+    }
+    println!();
+    first_request(dir);
+}
+
+fn image(runtime: &Runtime, service: &Service) -> Bytes {
     let request = ImageRequest {
         company: String::from("bench"),
         asset: vec![String::from("photo")],
         query: String::from(QUERY),
         hints: Hints::default(),
     };
-    let in_process =
-        || runtime.block_on(service.image(&request, Instant::now() + DEADLINE)).expect("a rendition").bytes;
+    runtime.block_on(service.image(&request, Instant::now() + DEADLINE)).expect("a rendition").bytes
+}
+
+/// Criterion's group: a rendition in process and over the socket, a hit, a reply without work.
+fn groups(runtime: &Runtime, service: &Service, socket: &Path) {
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group("daemon");
+    group.sample_size(50);
+    let expected = image(runtime, service);
+    group.bench_function("in process", |b| b.iter(|| image(runtime, service)));
+    let mut client = Client::connect(socket);
+    for (name, target) in [
+        ("over the socket", format!("/is/image/bench/photo?{QUERY}")),
+        ("hit", format!("/is/image/bench/photo?{HIT}")),
+        ("livez", String::from("/livez")),
+    ] {
+        let (status, body) = client.get(&target);
+        assert!(status == 200 && (name == "livez" || body == expected), "{name}: the same bytes both ways");
+        group.bench_function(name, |b| b.iter(|| client.get(&target)));
+    }
+    group.finish();
+    criterion.final_summary();
+}
+
+/// The same rendition in process and over the socket, in turns.
+fn overhead(runtime: &Runtime, service: &Service, socket: &Path) {
+    let in_process = || image(runtime, service);
     let mut client = Client::connect(socket);
     let target = format!("/is/image/bench/photo?{QUERY}");
     let expected = in_process();
