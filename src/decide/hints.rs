@@ -13,8 +13,6 @@ pub struct Hints {
     pub avif: bool,
     /// `Accept` names `image/webp` and does not refuse it.
     pub webp: bool,
-    /// What an old client can read that its `Accept` does not tell.
-    pub legacy: Option<Legacy>,
     /// Device pixels per CSS pixel: `Sec-CH-DPR`, else `DPR`.
     pub dpr: Option<Ratio>,
     /// Width the picture is shown at, device pixels: `Sec-CH-Width`, else `Width`.
@@ -44,15 +42,6 @@ pub enum Ect {
     FourG,
 }
 
-/// Browsers that read a format of their own only (protocol.md 4.2, F6 and F7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Legacy {
-    /// Safari before iOS 14 and macOS 11: JPEG 2000.
-    Safari,
-    /// Edge before 18, Internet Explorer 9 and later: JPEG XR.
-    Edge,
-}
-
 impl Hints {
     /// Facts from header lines, names in any case.
     pub fn from_headers<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
@@ -64,7 +53,6 @@ impl Hints {
             let value = value.trim();
             match name.to_ascii_lowercase().as_str() {
                 "accept" => accept.read(value),
-                "user-agent" => hints.legacy = legacy(value),
                 "sec-ch-dpr" => hints.dpr = dpr(value),
                 "dpr" => old.dpr = dpr(value),
                 "sec-ch-width" => hints.width = px(value),
@@ -80,9 +68,6 @@ impl Hints {
         }
         hints.avif = accept.avif == Named::Wanted;
         hints.webp = accept.webp == Named::Wanted;
-        if accept.jxr == Named::Wanted {
-            hints.legacy = Some(Legacy::Edge);
-        }
         hints.dpr = hints.dpr.or(old.dpr);
         hints.width = hints.width.or(old.width);
         hints.viewport_width = hints.viewport_width.or(old.viewport_width);
@@ -103,7 +88,6 @@ enum Named {
 struct Accept {
     avif: Named,
     webp: Named,
-    jxr: Named,
 }
 
 impl Accept {
@@ -114,7 +98,6 @@ impl Accept {
             let named = match items.next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
                 "image/avif" => &mut self.avif,
                 "image/webp" => &mut self.webp,
-                "image/jxr" | "image/vnd.ms-photo" => &mut self.jxr,
                 _ => continue,
             };
             // The first `q` ends the parameters of the type.
@@ -164,28 +147,6 @@ fn ect(value: &str) -> Option<Ect> {
         "4g" => Some(Ect::FourG),
         _ => None,
     }
-}
-
-/// What a User-Agent of old tells. Everything newer says in `Accept` what it can read.
-fn legacy(agent: &str) -> Option<Legacy> {
-    let version = |after: &str| -> Option<u32> {
-        let rest = &agent[agent.find(after)? + after.len()..];
-        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        rest[..end].parse().ok()
-    };
-    if version("Edge/").is_some_and(|v| v < 18)
-        || version("MSIE ").is_some_and(|v| v >= 9)
-        || agent.contains("Trident/7")
-    {
-        return Some(Legacy::Edge);
-    }
-    // Every browser of iOS is Safari underneath; on the Mac, only Safari itself says Version/.
-    let ios = version("CPU iPhone OS ").or_else(|| version("CPU OS ")).is_some_and(|v| v < 14);
-    let mac = agent.contains("Macintosh")
-        && agent.contains("Safari/")
-        && !agent.contains("Chrome/")
-        && version("Version/").is_some_and(|v| v < 14);
-    (ios || mac).then_some(Legacy::Safari)
 }
 
 #[cfg(test)]
@@ -238,34 +199,5 @@ mod tests {
         assert_eq!(of("RTT", "-5").rtt_ms, None);
         assert_eq!(of("ECT", "5g").ect, None);
         assert!(of("Save-Data", "on").save_data && !of("Save-Data", "off").save_data);
-    }
-
-    #[test]
-    fn old_browsers_are_known_by_their_names() {
-        let safari_13 = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_4) AppleWebKit/605.1.15 (KHTML, like Gecko) \
-                         Version/13.1 Safari/605.1.15";
-        let iphone_13 = "Mozilla/5.0 (iPhone; CPU iPhone OS 13_3 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like \
-                         Gecko) Version/13.0.4 Mobile/15E148 Safari/604.1";
-        let ipad_17 = "Mozilla/5.0 (iPad; CPU OS 17_2 like Mac OS X) AppleWebKit/605.1.15 Version/17.2 Safari/604.1";
-        let chrome = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) \
-                      Chrome/120.0.0.0 Safari/537.36";
-        let edge_16 = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
-                       Chrome/58.0.3029.110 Safari/537.36 Edge/16.16299";
-        let ie_11 = "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko";
-        for (agent, want) in [
-            (safari_13, Some(Legacy::Safari)),
-            (iphone_13, Some(Legacy::Safari)),
-            (ipad_17, None),
-            (chrome, None),
-            (edge_16, Some(Legacy::Edge)),
-            (ie_11, Some(Legacy::Edge)),
-            ("Mozilla/5.0 (compatible; MSIE 8.0; Windows NT 6.1)", None),
-            ("Mozilla/5.0 (compatible; MSIE 10.0; Windows NT 6.2)", Some(Legacy::Edge)),
-            ("curl/8", None),
-            ("", None),
-        ] {
-            assert_eq!(of("User-Agent", agent).legacy, want, "{agent}");
-        }
-        assert_eq!(of("Accept", "image/png, image/jxr, */*").legacy, Some(Legacy::Edge));
     }
 }

@@ -6,7 +6,7 @@
 mod hints;
 pub mod quality;
 
-pub use hints::{Ect, Hints, Legacy};
+pub use hints::{Ect, Hints};
 
 use crate::catalog::{Company, NetworkSignal};
 use crate::error::Result;
@@ -56,9 +56,6 @@ pub fn varies_by(commands: &Commands, company: &Company) -> Vec<&'static str> {
     let mut fields = Vec::new();
     if converts(commands, company) && is_eligible(commands) {
         fields.push("Accept");
-        if company.legacy_ua {
-            fields.push("User-Agent");
-        }
     }
     if asked_ratio(commands, company) == Asked::Detected {
         fields.extend(["Sec-CH-DPR", "DPR"]);

@@ -178,7 +178,6 @@ fn a_png_at_quality_100_stays_lossless_but_for_a_poor_network() {
 fn vary_stays_short() {
     let all = company(|company| {
         (company.bfc, company.dpr, company.network) = (true, true, true);
-        (company.ch_width, company.legacy_ua) = (false, true);
         company.network_signals = NetworkSignal::ALL.to_vec();
     });
     let (_, varies) = decided(&all, "wid=400", &[]);
