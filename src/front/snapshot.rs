@@ -3,10 +3,10 @@
 //! Three static files. The page asks for client hints by its own reply, which is where browsers look for that, so it
 //! proves the way of the hints as well.
 
+use hyper::Response;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
-use hyper::{Response, StatusCode};
 
 use crate::wire::Body;
 
@@ -42,7 +42,6 @@ impl Snapshot {
             _ => return None,
         };
         let mut reply = Response::new(Body::from(text));
-        *reply.status_mut() = StatusCode::OK;
         for (name, value) in [
             (CONTENT_TYPE, HeaderValue::from_static(mime)),
             (CACHE_CONTROL, HeaderValue::from_static("no-cache")),

@@ -3,29 +3,19 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::http::has_tool;
+use crate::support::Running;
 
-/// A process that ends with its owner.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-impl Process {
-    fn start(command: &mut Command) -> (Self, BufReader<ChildStdout>) {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        (Self(child), stdout)
-    }
+/// A process whose standard output is read.
+fn start(command: &mut Command) -> (Running, BufReader<ChildStdout>) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let stdout = BufReader::new(child.stdout.take().expect("piped"));
+    (Running(child), stdout)
 }
 
 /// What stands between `before` and `after` in the first line that has it.
@@ -43,13 +33,13 @@ fn said(lines: &mut impl BufRead, before: &str, after: &str) -> String {
 struct Browser {
     port: u16,
     session: String,
-    _driver: Process,
+    _driver: Running,
     _profile: tempfile::TempDir,
 }
 
 impl Browser {
     fn start() -> Self {
-        let (driver, mut lines) = Process::start(Command::new("chromedriver").arg("--port=0"));
+        let (driver, mut lines) = start(Command::new("chromedriver").arg("--port=0"));
         let port = said(&mut lines, "started successfully on port ", ".").parse().expect("a port");
         // Nobody reads on, and what it prints later must not fill the pipe.
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
@@ -190,7 +180,7 @@ fn chromium_gets_the_best_format_its_pixel_ratio_and_fewer_bytes_to_save_data() 
         .expect("a file");
     let mut up = Command::new(env!("CARGO_BIN_EXE_calotype"));
     up.args(["up", "--engine", "simd", "--listen", "127.0.0.1:0", "--config"]).arg(&config);
-    let (_up, mut lines) = Process::start(&mut up);
+    let (_up, mut lines) = start(&mut up);
     let address = said(&mut lines, "http://", "/");
     std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
     let browser = Browser::start();

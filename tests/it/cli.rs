@@ -4,12 +4,14 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use calotype::codec;
 use calotype::pixel::{Size, testcard};
 use calotype::plan::SourceFormat;
+
+use crate::support::Running;
 
 fn calotype(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_calotype")).args(args).env_remove("CALOTYPE_LOG").output().unwrap()
@@ -163,16 +165,6 @@ fn doctor_checks_engines_and_exits_0_on_a_sound_machine() {
     assert!(run.status.success(), "{text}{}", stderr(&run));
     for word in ["simd", "agrees with the oracle", "codec", "limits"] {
         assert!(text.contains(word), "{word} is not in\n{text}");
-    }
-}
-
-/// A child that is killed when the test ends, however it ends.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
     }
 }
 

@@ -1,25 +1,14 @@
 //! Can a shared cache trust what the daemon says? Debian's nginx before the daemon's socket, with its `proxy_cache`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::http::{Client, has_tool};
+use crate::support::Running;
 
-/// A process that ends with its owner.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Asked, not killed: nginx ends its workers only then.
-        let kill = format!("kill -TERM {}", self.0.id());
-        drop(Command::new("sh").args(["-c", &kill]).status());
-        drop(self.0.wait());
-    }
-}
-
-fn start(command: &mut Command, socket: &Path) -> Process {
-    let process = Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
+fn start(command: &mut Command, socket: &Path) -> Running {
+    let process = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
     let begun = Instant::now();
     while std::os::unix::net::UnixStream::connect(socket).is_err() {
         assert!(begun.elapsed() < Duration::from_secs(30), "{} does not listen", socket.display());
@@ -31,8 +20,8 @@ fn start(command: &mut Command, socket: &Path) -> Process {
 /// nginx's cache in front of a daemon.
 struct Site {
     front: PathBuf,
-    _nginx: Process,
-    _daemon: Process,
+    _nginx: Running,
+    _daemon: Running,
     _dir: tempfile::TempDir,
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use calotype::engine::gpu::{self, Choice, Gpu};
 use calotype::engine::scalar::Scalar;
@@ -125,6 +127,23 @@ pub(crate) fn resample_half(kernel: Kernel, axis: Axis) -> Resample {
 pub(crate) fn render(engine: &dyn Engine, source: &Arc<Image>, plans: &[Arc<Plan>]) -> Vec<Result<Image>> {
     let job = Job { source: source.clone(), plans: plans.to_vec(), cancel: Cancel::default() };
     engine::run(engine, job).images
+}
+
+/// A process that ends with its owner, however that ends.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Asked first: some end processes of their own only then. Whoever does not listen is killed.
+        let ask = format!("kill -TERM {}", self.0.id());
+        drop(Command::new("sh").args(["-c", &ask]).status());
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(10) && matches!(self.0.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 /// The engines this machine has, once for all tests; says which. With `REQUIRE_GPU=1` a missing adapter is a failure.

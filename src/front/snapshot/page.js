@@ -41,6 +41,11 @@ function bytes(n) {
   return n < 10_000 ? `${n} bytes` : `${(n / 1000).toFixed(1)} kB`;
 }
 
+function compared(got, asked) {
+  const fewer = Math.round(100 - (100 * got) / asked);
+  return `${Math.abs(fewer)} % ${fewer < 0 ? "more" : "fewer"} bytes`;
+}
+
 function describe(section, rows) {
   section.querySelector("dl").replaceChildren(
     ...rows.filter(([, value]) => value).flatMap(([name, value]) => {
@@ -74,6 +79,9 @@ async function show(section, url, hints) {
     image.src = url;
   }
   await image.decode().catch(() => {});
+  if (image.src.startsWith("blob:")) {
+    URL.revokeObjectURL(image.src);
+  }
   describe(section, [
     ["size", `${image.naturalWidth} × ${image.naturalHeight} px`],
     ["format", reply.headers.get("Content-Type")],
@@ -98,12 +106,7 @@ async function render() {
     show($("plain"), url("bfc=off", "dpr=off", "network=off"), {}),
     show($("smart"), url(...smart), hints),
   ]);
-  const title = $("smart").querySelector("h2");
-  title.textContent = asked && got
-    ? `Smart Imaging: ${(100 - (100 * got) / asked).toFixed(0)} % fewer bytes`.replace(": -", ": +").replace(
-      /\+(\d+) % fewer/, "$1 % more",
-    )
-    : "Smart Imaging";
+  $("smart").querySelector("h2").textContent = asked && got ? `Smart Imaging: ${compared(got, asked)}` : "Smart Imaging";
   document.body.dataset.rendered = String(Number(document.body.dataset.rendered ?? 0) + 1);
 }
 
