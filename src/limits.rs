@@ -32,15 +32,17 @@ pub const PRESET_DEPTH_MAX: usize = 16;
 pub const QUERY_EXPANDED_BYTES_MAX: usize = 64 << 10;
 /// Largest pixel ratio that is believed of a client.
 pub const HINT_DPR_MAX: u32 = 100;
+/// Bytes of a client hint's value: all of them are a short number or word.
+pub const HINT_BYTES_MAX: usize = 64;
 /// Unknown commands named in a reply …
 pub const IGNORED_NAMES_MAX: usize = 16;
 /// … each cut to this many characters.
 pub const IGNORED_NAME_CHARS_MAX: usize = 32;
-/// Bytes of all request headers together.
-pub const HEADERS_BYTES_MAX: usize = 32 << 10;
+/// Bytes of all request headers together: one that means nothing may be long without costing its client the picture.
+pub const HEADERS_BYTES_MAX: usize = 96 << 10;
 /// Bytes of one request's head that the parser may hold: room for a URL and headers that are over their ceilings, so
 /// that they are refused with a reason.
-pub const HEAD_BUFFER_BYTES_MAX: usize = 64 << 10;
+pub const HEAD_BUFFER_BYTES_MAX: usize = 128 << 10;
 /// How long a request's head may take to arrive, ms.
 pub const HEAD_MS_MAX: u64 = 10_000;
 /// How long a connection is kept while no request is worked on and nothing can be written, ms.

@@ -106,6 +106,7 @@ impl CacheEvent {
 
 /// The counters of one service.
 pub struct Telemetry {
+    recorder: PrometheusRecorder,
     handle: PrometheusHandle,
     queue_ms: Histogram,
     decode_ms: Histogram,
@@ -172,8 +173,9 @@ impl Telemetry {
             lanes_stuck: names.gauge("calotype_lanes_stuck", "lanes that show no sign of life"),
             cache_memory_bytes: names.gauge("calotype_cache_memory_bytes", "bytes of derivatives in memory"),
             cache_disk_bytes: names.gauge("calotype_cache_disk_bytes", "bytes of derivatives on disk"),
-            handle: recorder.handle(),
             events: AtomicU64::new(0),
+            handle: recorder.handle(),
+            recorder,
         }
     }
 
@@ -228,6 +230,13 @@ impl Telemetry {
     pub fn cache(&self, event: CacheEvent) {
         let i = CacheEvent::ALL.iter().position(|(known, ..)| *known == event).unwrap_or(0);
         self.cache[i].increment(1);
+    }
+
+    /// So many client hints of that name could not be understood; 0 makes the name known to `/metrics`. Names are those
+    /// of the program, so that there are few.
+    pub fn malformed_hints(&self, header: &'static str, times: u64) {
+        let label = Some(("header", header));
+        Names(&self.recorder).counter("calotype_malformed_hints", "hints taken for absent", label).increment(times);
     }
 
     /// A job stopped because nobody waits for it.

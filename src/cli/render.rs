@@ -140,7 +140,15 @@ fn hints(accept: Option<&str>, hints: &[String]) -> Result<Hints> {
             }
         }
     }
-    Ok(Hints::from_headers(headers))
+    let hints = Hints::from_headers(headers);
+    match hints.malformed.first() {
+        None => Ok(hints),
+        // Typed by somebody who wants it, unlike what browsers send.
+        Some(name) => {
+            let want = "one value that the hint can have, as in dpr=2, save-data=on, ect=3g";
+            Err(Error::Request { got: format!("--hint {name}=…"), want: want.into() })
+        }
+    }
 }
 
 /// The query with `fmt=` from the output file's extension, if the query says nothing of it.

@@ -13,7 +13,7 @@ use crate::pixel::{Chroma, Size, WorkingSpace};
 use crate::request;
 
 /// Headers that are the protocol's own: a company's value would contradict the reply it travels on.
-const HEADERS_OF_OURS: [&str; 18] = [
+const HEADERS_OF_OURS: [&str; 19] = [
     "accept-ch",
     "cache-control",
     "connection",
@@ -30,6 +30,7 @@ const HEADERS_OF_OURS: [&str; 18] = [
     "transfer-encoding",
     "upgrade",
     "vary",
+    "x-adobe-smart-imaging",
     "x-smart-imaging",
     "x-smart-imaging-reason",
 ];

@@ -71,6 +71,8 @@ pub struct Daemon {
     pub engine: EngineChoice,
     /// Status codes of errors.
     pub errors: ErrorStyle,
+    /// Whether `X-Smart-Imaging` is also sent under the name that the original gives it, `X-Adobe-Smart-Imaging`.
+    pub compat_headers: bool,
     /// Jobs waiting or running at most.
     pub queue_jobs_max: usize,
     /// Longest time from acceptance to reply, ms.
@@ -210,6 +212,7 @@ impl Default for Daemon {
             threads: 0,
             engine: EngineChoice::Auto,
             errors: ErrorStyle::Semantic,
+            compat_headers: false,
             queue_jobs_max: 256,
             deadline_ms: 10_000,
             memory_bytes_max: 1 << 30,
@@ -236,6 +239,7 @@ impl Daemon {
         if let Some(errors) = section.choice("errors", &styles)? {
             daemon.errors = errors;
         }
+        daemon.compat_headers = section.boolean("compat_headers")?.unwrap_or(daemon.compat_headers);
         if let Some(jobs) = section.integer("queue_jobs_max", 1..=limits::QUEUE_JOBS_MAX)? {
             daemon.queue_jobs_max = to_usize(jobs);
         }

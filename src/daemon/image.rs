@@ -19,21 +19,44 @@ pub(super) const ROOT: &str = "/is/image";
 pub(super) const EXPLAIN: &str = "/v1/explain/";
 
 pub(super) async fn answer(daemon: &Daemon, parts: &Parts) -> Response<Body> {
-    let path = parts.uri.path().strip_prefix(ROOT).unwrap_or_default();
-    let query = parts.uri.query().unwrap_or_default();
+    let (path, query) = path_and_query(parts);
     if path.trim_start_matches('/').is_empty() && query.is_empty() {
         return root();
     }
     let request = match target(path, query) {
-        Ok(request) => ImageRequest { hints: hints(&parts.headers), ..request },
+        Ok(request) => ImageRequest { hints: hints(daemon, &parts.headers), ..request },
         Err(error) => return reply::failure(&error, daemon.errors),
     };
-    render(daemon, parts, &request).await.unwrap_or_else(|error| {
-        let mut reply = reply::failure(&error, daemon.errors);
-        reply::add_vary(reply.headers_mut(), &daemon.service.varies_by(&request));
-        reply::add_company_headers(reply.headers_mut(), &daemon.service.company_headers(&request.company));
-        reply
-    })
+    let mut reply = match render(daemon, parts, &request).await {
+        Ok(reply) => reply,
+        Err(error) => failure(daemon, &request, &error),
+    };
+    if daemon.compat_headers {
+        reply::add_original_name(reply.headers_mut());
+    }
+    reply
+}
+
+/// The reply to a request that is not even looked at.
+pub(super) fn refused(daemon: &Daemon, parts: &Parts, error: &Error) -> Response<Body> {
+    let (path, query) = path_and_query(parts);
+    match target(path, query) {
+        Ok(request) => failure(daemon, &request, error),
+        Err(_) => reply::failure(error, daemon.errors),
+    }
+}
+
+/// An error, with what is on every reply to its URL.
+fn failure(daemon: &Daemon, request: &ImageRequest, error: &Error) -> Response<Body> {
+    let mut reply = reply::failure(error, daemon.errors);
+    reply::add_vary(reply.headers_mut(), &daemon.service.varies_by(request));
+    reply::add_company_headers(reply.headers_mut(), &daemon.service.company_headers(&request.company));
+    reply
+}
+
+/// The path after the root, and the query.
+fn path_and_query(parts: &Parts) -> (&str, &str) {
+    (parts.uri.path().strip_prefix(ROOT).unwrap_or_default(), parts.uri.query().unwrap_or_default())
 }
 
 /// `GET /v1/explain/{Company}/{Asset}?{commands}`.
@@ -42,7 +65,7 @@ pub(super) async fn explain(daemon: &Daemon, parts: &Parts) -> Response<Body> {
     let deadline = Instant::now() + daemon.deadline;
     let explained = match target(path, parts.uri.query().unwrap_or_default()) {
         Ok(request) => {
-            let request = ImageRequest { hints: hints(&parts.headers), ..request };
+            let request = ImageRequest { hints: hints(daemon, &parts.headers), ..request };
             daemon.service.explain(&request, deadline).await
         }
         Err(error) => Err(error),
@@ -86,9 +109,13 @@ fn target(path: &str, query: &str) -> Result<ImageRequest> {
     Ok(ImageRequest { company, asset, query: query.to_owned(), hints: Hints::default() })
 }
 
-/// What the client tells of itself; a header that is no text tells nothing.
-pub(super) fn hints(headers: &HeaderMap) -> Hints {
-    Hints::from_headers(headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))))
+/// What the client tells of itself. To be called once a request: what cannot be understood is counted.
+pub(super) fn hints(daemon: &Daemon, headers: &HeaderMap) -> Hints {
+    // A value that is no text is sent all the same, and means nothing.
+    let lines = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or("\u{fffd}")));
+    let hints = Hints::from_headers(lines);
+    daemon.service.count_malformed(&hints);
+    hints
 }
 
 /// One path element, percent-decoded.

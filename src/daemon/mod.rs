@@ -35,6 +35,7 @@ pub use systemd::reload_on_hup;
 struct Daemon {
     service: Arc<Service>,
     errors: ErrorStyle,
+    compat_headers: bool,
     deadline: Duration,
     /// One permit a request, probes excepted.
     open_requests: Semaphore,
@@ -67,6 +68,7 @@ pub async fn serve(
     let daemon = Arc::new(Daemon {
         service,
         errors: config.daemon.errors,
+        compat_headers: config.daemon.compat_headers,
         deadline: Duration::from_millis(config.daemon.deadline_ms),
         open_requests: Semaphore::new(limits::OPEN_REQUESTS_MAX),
         uploads: Arc::new(Semaphore::new(upload::permits(limits::UPLOADS_BYTES_MAX))),

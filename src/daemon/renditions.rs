@@ -50,8 +50,10 @@ async fn try_transcode(
     let source = upload::read(daemon, body, limits::SOURCE_BYTES_MAX, Counted::Once, deadline).await?;
     let failed = |error| Box::new(reply::failure(&error, daemon.errors));
     let commands = [commands];
-    let renditions =
-        daemon.service.transcode(company, source.bytes.clone(), &commands, &hints(&parts.headers), deadline).await;
+    let renditions = daemon
+        .service
+        .transcode(company, source.bytes.clone(), &commands, &hints(daemon, &parts.headers), deadline)
+        .await;
     let mut renditions = renditions.map_err(failed)?;
     match renditions.pop() {
         Some(Ok(rendition)) => Ok(reply::picture(rendition)),
@@ -90,7 +92,8 @@ async fn try_fanout(daemon: &Daemon, parts: &Parts, body: Incoming, company: Opt
             let json = upload::read(daemon, body, json_max, Counted::Once, deadline).await?;
             let order: Order = from_json("body", &json.bytes).map_err(failed)?;
             let renditions = checked(order.renditions).map_err(failed)?;
-            let source = ImageRequest { hints: hints(&parts.headers), ..source(&order.source).map_err(failed)? };
+            let source =
+                ImageRequest { hints: hints(daemon, &parts.headers), ..source(&order.source).map_err(failed)? };
             service.fanout(&source, company, &renditions, deadline).await
         }
         MULTIPART => {
@@ -98,7 +101,7 @@ async fn try_fanout(daemon: &Daemon, parts: &Parts, body: Incoming, company: Opt
             // The parser works in a copy of its own.
             let upload = upload::read(daemon, body, body_max, Counted::Twice, deadline).await?;
             let (source, renditions) = form(parts, &upload).await.map_err(failed)?;
-            service.transcode(company, source, &renditions, &hints(&parts.headers), deadline).await
+            service.transcode(company, source, &renditions, &hints(daemon, &parts.headers), deadline).await
         }
         _ => return Err(wrong_media_type(parts, "Send application/json, or multipart/form-data with the picture.")),
     };

@@ -16,6 +16,8 @@ pub(super) const IGNORED: HeaderName = HeaderName::from_static("x-image-serving-
 
 /// Bytes saved by another format, or lost by the one that was tried in vain.
 const SMART_IMAGING: HeaderName = HeaderName::from_static("x-smart-imaging");
+/// The original's name for it.
+const ADOBE_SMART_IMAGING: HeaderName = HeaderName::from_static("x-adobe-smart-imaging");
 /// Why this format.
 const SMART_IMAGING_REASON: HeaderName = HeaderName::from_static("x-smart-imaging-reason");
 /// Client hints that could change the reply.
@@ -81,6 +83,13 @@ fn describe(meta: &Meta, headers: &mut HeaderMap) {
         headers.insert(IGNORED, ignored);
     }
     add_company_headers(headers, &meta.headers);
+}
+
+/// Says the bytes saved once more, under the original's name.
+pub(super) fn add_original_name(headers: &mut HeaderMap) {
+    if let Some(saved) = headers.get(SMART_IMAGING).cloned() {
+        headers.insert(ADOBE_SMART_IMAGING, saved);
+    }
 }
 
 /// The request headers that the reply depends on.

@@ -103,7 +103,11 @@ async fn dispatch(daemon: &Daemon, socket: Socket, parts: &Parts, body: Incoming
             Ok(room) => Some(room),
             Err(_) => {
                 let busy = Error::Busy { lane: "request", depth: limits::OPEN_REQUESTS_MAX };
-                return reply::failure(&busy, daemon.errors);
+                return if route == Route::Image {
+                    image::refused(daemon, parts, &busy)
+                } else {
+                    reply::failure(&busy, daemon.errors)
+                };
             }
         },
     };

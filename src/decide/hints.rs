@@ -1,7 +1,8 @@
 //! What a client tells of itself in request headers, as facts.
 //!
-//! Invariants: a header that cannot be understood is as good as absent, and what is absent never degrades a reply;
-//! only what is named counts, so `*/*` and `image/*` prove nothing (protocol.md 4.5).
+//! Invariants: a hint that cannot be understood, is too long or is sent twice is as good as absent, and told of in
+//! [`Hints::malformed`]; what is absent never degrades a reply; only what is named counts, so `*/*` and `image/*` prove
+//! nothing (protocol.md 4.5).
 
 use crate::limits;
 use crate::pixel::Ratio;
@@ -27,6 +28,8 @@ pub struct Hints {
     pub downlink_kbps: Option<u32>,
     /// `RTT`, ms.
     pub rtt_ms: Option<u32>,
+    /// Those of [`Self::HEADERS`] that were sent and count as absent, each once.
+    pub malformed: Vec<&'static str>,
 }
 
 /// Effective connection type of the Network Information API, worst first.
@@ -43,35 +46,87 @@ pub enum Ect {
 }
 
 impl Hints {
+    /// The headers that are read beside `Accept`. Each is one item: a second line of it makes it none [RFC 9651, 4.2].
+    pub const HEADERS: [&'static str; 10] = [
+        "sec-ch-dpr",
+        "dpr",
+        "sec-ch-width",
+        "width",
+        "sec-ch-viewport-width",
+        "viewport-width",
+        "save-data",
+        "ect",
+        "downlink",
+        "rtt",
+    ];
+
     /// Facts from header lines, names in any case.
     pub fn from_headers<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut hints = Self::default();
-        // The names of today win over those they replaced, whatever the order.
-        let mut old = Self::default();
         let mut accept = Accept::default();
+        let mut lines = Lines::default();
         for (name, value) in headers {
-            let value = value.trim();
-            match name.to_ascii_lowercase().as_str() {
-                "accept" => accept.read(value),
-                "sec-ch-dpr" => hints.dpr = dpr(value),
-                "dpr" => old.dpr = dpr(value),
-                "sec-ch-width" => hints.width = px(value),
-                "width" => old.width = px(value),
-                "sec-ch-viewport-width" => hints.viewport_width = px(value),
-                "viewport-width" => old.viewport_width = px(value),
-                "save-data" => hints.save_data = value.eq_ignore_ascii_case("on") || value == "?1",
-                "ect" => hints.ect = ect(value),
-                "downlink" => hints.downlink_kbps = kbps(value),
-                "rtt" => hints.rtt_ms = value.parse().ok(),
-                _ => {}
+            if name.eq_ignore_ascii_case("accept") {
+                accept.read(value);
+            } else {
+                lines.add(name, value.trim());
             }
         }
-        hints.avif = accept.avif == Named::Wanted;
-        hints.webp = accept.webp == Named::Wanted;
-        hints.dpr = hints.dpr.or(old.dpr);
-        hints.width = hints.width.or(old.width);
-        hints.viewport_width = hints.viewport_width.or(old.viewport_width);
-        hints
+        // The names of today win over those they replaced.
+        let [dpr, old_dpr] = ["sec-ch-dpr", "dpr"].map(|name| lines.read(name, dpr));
+        let [width, old_width] = ["sec-ch-width", "width"].map(|name| lines.read(name, px));
+        let [viewport, old_viewport] = ["sec-ch-viewport-width", "viewport-width"].map(|name| lines.read(name, px));
+        Self {
+            avif: accept.avif == Named::Wanted,
+            webp: accept.webp == Named::Wanted,
+            dpr: dpr.or(old_dpr),
+            width: width.or(old_width),
+            viewport_width: viewport.or(old_viewport),
+            save_data: lines.read("save-data", switch) == Some(true),
+            ect: lines.read("ect", ect),
+            // Mbit/s, so its thousandths are kbit/s.
+            downlink_kbps: lines.read("downlink", decimal_millis),
+            rtt_ms: lines.read("rtt", whole),
+            malformed: lines.malformed,
+        }
+    }
+}
+
+/// The lines of each hint that were sent.
+#[derive(Debug, Default)]
+struct Lines<'a> {
+    of: [Sent<'a>; Hints::HEADERS.len()],
+    malformed: Vec<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Sent<'a> {
+    #[default]
+    Never,
+    Once(&'a str),
+    Repeatedly,
+}
+
+impl<'a> Lines<'a> {
+    fn add(&mut self, name: &str, value: &'a str) {
+        let Some(i) = Hints::HEADERS.iter().position(|known| known.eq_ignore_ascii_case(name)) else { return };
+        self.of[i] = match self.of[i] {
+            Sent::Never => Sent::Once(value),
+            Sent::Once(_) | Sent::Repeatedly => Sent::Repeatedly,
+        };
+    }
+
+    /// What the header says; what cannot be understood is noted and says nothing.
+    fn read<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let of_name = Hints::HEADERS.iter().zip(self.of).find(|(known, _)| **known == name);
+        let value = match of_name.map_or(Sent::Never, |(_, sent)| sent) {
+            Sent::Never => return None,
+            Sent::Once(value) if value.len() <= limits::HINT_BYTES_MAX => parse(value),
+            Sent::Once(_) | Sent::Repeatedly => None,
+        };
+        if value.is_none() {
+            self.malformed.push(name);
+        }
+        value
     }
 }
 
@@ -123,9 +178,19 @@ fn px(value: &str) -> Option<u32> {
     (1..=limits::VIEW_SIDE_MAX).contains(&px).then_some(px)
 }
 
-/// Mbit/s to kbit/s.
-fn kbps(value: &str) -> Option<u32> {
-    decimal_millis(value)
+/// Whole numbers of at most nine digits.
+fn whole(value: &str) -> Option<u32> {
+    let is_whole = (1..=9).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
+    is_whole.then(|| value.parse().ok()).flatten()
+}
+
+/// `Save-Data` as a token, which browsers send, or as a boolean.
+fn switch(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "on" | "?1" => Some(true),
+        "off" | "?0" => Some(false),
+        _ => None,
+    }
 }
 
 /// A number of at most six digits before the point, in thousandths; later digits are cut off.
@@ -184,20 +249,49 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_absent() {
-        for bad in ["", "-1", "0", "1e3", "nan", "inf", "two", "1,5", "9999999", "101", " ", "+2"] {
-            assert_eq!(of("Sec-CH-DPR", bad).dpr, None, "{bad:?}");
+    fn what_cannot_be_understood_is_absent_and_told() {
+        let digits = format!("2.{}", "0".repeat(64 << 10));
+        for bad in ["", "-1", "0", "1e3", "1e9", "nan", "inf", "two", "1,5", "9999999", "101", " ", "+2", &digits] {
+            let hints = of("Sec-CH-DPR", bad);
+            assert_eq!((hints.dpr, hints.malformed.as_slice()), (None, &["sec-ch-dpr"][..]), "{bad:.40?}");
+        }
+        for (name, bad) in [
+            ("DPR", "abc"),
+            ("Sec-CH-Width", "wide"),
+            ("Width", "65536"),
+            ("Sec-CH-Viewport-Width", "0"),
+            ("Viewport-Width", "-1"),
+            ("Save-Data", "maybe"),
+            ("ECT", "5g"),
+            ("Downlink", "fast"),
+            ("RTT", "-5"),
+            ("RTT", "+5"),
+            ("RTT", "9999999999"),
+        ] {
+            let hints = of(name, bad);
+            assert_eq!(hints.malformed, [name.to_ascii_lowercase()], "{bad:?}");
+            assert_eq!(Hints { malformed: Vec::new(), ..hints }, Hints::default(), "{name}: {bad:?}");
+        }
+        for (name, good) in
+            [("DPR", "1.5"), ("Width", "640"), ("Downlink", "0.25"), ("RTT", "50"), ("Save-Data", "off")]
+        {
+            assert!(of(name, good).malformed.is_empty(), "{name}: {good:?}");
         }
         assert_eq!(of("DPR", "1.5").dpr, Some(Ratio::new(3, 2)));
         assert_eq!(of("Sec-CH-DPR", "2.6259999275207523").dpr, Some(Ratio::new(2625, 1000)));
+        assert_eq!(of("Width", "640").width, Some(640));
+        assert_eq!(of("Downlink", "0.25").downlink_kbps, Some(250));
+        assert!(of("Save-Data", "on").save_data && !of("Save-Data", "off").save_data);
+    }
+
+    #[test]
+    fn names_of_today_win_and_two_lines_of_one_name_are_none() {
         let both = [("DPR", "3"), ("Sec-CH-DPR", "2")];
         assert_eq!(Hints::from_headers(both).dpr, Some(Ratio::int(2)));
         assert_eq!(Hints::from_headers(both.into_iter().rev()).dpr, Some(Ratio::int(2)), "in any order");
-        assert_eq!(of("Width", "640").width, Some(640));
-        assert_eq!(of("Width", "65536").width, None);
-        assert_eq!(of("Downlink", "0.25").downlink_kbps, Some(250));
-        assert_eq!(of("RTT", "-5").rtt_ms, None);
-        assert_eq!(of("ECT", "5g").ect, None);
-        assert!(of("Save-Data", "on").save_data && !of("Save-Data", "off").save_data);
+        let one_is_bad = Hints::from_headers([("DPR", "3"), ("Sec-CH-DPR", "1e9")]);
+        assert_eq!((one_is_bad.dpr, one_is_bad.malformed.as_slice()), (Some(Ratio::int(3)), &["sec-ch-dpr"][..]));
+        let twice = Hints::from_headers([("dpr", "2"), ("DPR", "2"), ("Dpr", "x")]);
+        assert_eq!((twice.dpr, twice.malformed.as_slice()), (None, &["dpr"][..]), "counted once");
     }
 }

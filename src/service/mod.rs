@@ -124,6 +124,9 @@ impl Service {
     pub fn try_with(config: &Config, engines: Engines) -> Result<Arc<Self>> {
         let daemon = &config.daemon;
         let telemetry = Arc::new(Telemetry::new());
+        for header in Hints::HEADERS {
+            telemetry.malformed_hints(header, 0);
+        }
         let options = Options {
             threads: match daemon.threads {
                 0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -361,6 +364,13 @@ impl Service {
         request::parse(&request.query, company)
             .map(|commands| decide::varies_by(&commands, company))
             .unwrap_or_default()
+    }
+
+    /// Counts the hints of one request that could not be understood.
+    pub fn count_malformed(&self, hints: &Hints) {
+        for header in &hints.malformed {
+            self.telemetry.malformed_hints(header, 1);
+        }
     }
 
     /// What renders just now, for people: the engines by name. A hardware GPU joins when it is warm.

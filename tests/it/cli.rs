@@ -132,6 +132,14 @@ fn render_names_the_command_the_value_and_the_expectation() {
         text.contains("qlt") && text.contains("900") && text.contains("100") && text.lines().count() == 1,
         "{text}"
     );
+    // A browser's hint that means nothing is left out; one that somebody types is not.
+    for hint in ["dpr=abc", "save-data=perhaps", "screen=2"] {
+        let run = calotype(&["render", source.to_str().unwrap(), "wid=10", "-o", "-", "--hint", hint]);
+        let text = stderr(&run);
+        assert_eq!(run.status.code(), Some(1), "{text}");
+        let name = hint.split('=').next().unwrap();
+        assert!(text.contains(name) && text.contains("expected") && text.lines().count() == 1, "{text}");
+    }
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn every_key_is_read() {
         threads = 3
         engine = "simd"
         errors = "compat"
+        compat_headers = true
         queue_jobs_max = 7
         deadline_ms = 1234
         memory = "2GiB"
@@ -108,6 +109,7 @@ fn every_key_is_read() {
     assert_eq!(daemon.socket.as_deref(), Some(Path::new("/run/c/c.sock")));
     assert_eq!(daemon.admin_socket.as_deref(), Some(Path::new("/run/c/a.sock")));
     assert_eq!((daemon.threads, daemon.engine, daemon.errors), (3, EngineChoice::Simd, ErrorStyle::Compat));
+    assert!(daemon.compat_headers);
     assert_eq!((daemon.queue_jobs_max, daemon.deadline_ms), (7, 1234));
     assert_eq!((daemon.memory_bytes_max, daemon.source_pixels_max), (2 << 30, 1_000_000));
     assert_eq!(daemon.formats, [SourceFormat::Jpeg, SourceFormat::Png]);
@@ -208,6 +210,7 @@ fn a_wrong_value_names_key_value_and_expectation() {
         ("memory = \"1MiB\"", ["daemon.memory", "\"1MiB\"", "16MiB"]),
         ("memory = true", ["daemon.memory", "true", "bytes"]),
         ("engine = \"cuda\"", ["daemon.engine", "\"cuda\"", "auto | gpu | simd | scalar"]),
+        ("compat_headers = 1", ["daemon.compat_headers", "1", "true or false"]),
         ("errors = 404", ["daemon.errors", "404", "semantic | compat"]),
         ("source_pixels_max = 100_000_001", ["daemon.source_pixels_max", "100000001", "1 to 100000000"]),
         ("formats = []", ["daemon.formats", "a list", "jpeg | png | webp | gif | tiff"]),

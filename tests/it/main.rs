@@ -19,6 +19,7 @@ mod overload;
 mod placement;
 mod property;
 mod readme;
+mod replies;
 mod shaders;
 mod smart;
 mod store;
