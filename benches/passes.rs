@@ -14,7 +14,7 @@ use calotype::engine::simd::{Level, Simd};
 use calotype::engine::{self, Cancel, Engine, Job};
 use calotype::kernel::{Axis, Kernel};
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, WorkingSpace, testcard};
-use calotype::plan::{DecodeAs, EncodeLadder, EncodeSpec, Fill, Pass, Plan, Resample, Unsharp};
+use calotype::plan::{DecodeAs, EncodeLadder, EncodeSpec, Fill, Pass, Plan, Point, Resample, Tint, Unsharp};
 use criterion::{Criterion, Throughput};
 use fast_image_resize as fir;
 
@@ -86,6 +86,19 @@ fn figures() {
     let halves = plan(&ycc, VIEW, resize(YCC_420, WorkingSpace::Encoded, false));
     check(&simd, &ycc, &halves);
     alternate("R G B", || work(&simd, &photo, &rgb), "Y Cb Cr 4:2:0", || work(&simd, &ycc, &halves));
+
+    println!("\npoint operations on {VIEW} R G B: one | seven, without and with the resize before them");
+    let resized = resize(PixelFormat::RGB, WorkingSpace::Encoded, false);
+    for (name, source, before) in
+        [("alone", Arc::new(scalar(&photo, &rgb)), Vec::new()), ("resized", photo.clone(), resized)]
+    {
+        let after = |operations: Vec<Pass>| plan(&source, VIEW, [before.clone(), operations].concat());
+        let one = after(vec![Pass::Point(Point { brightness: 10, ..Point::default() })]);
+        let seven = after(seven_operations());
+        check(&simd, &source, &one);
+        println!("  {name}:");
+        alternate("one", || work(&simd, &source, &one), "seven", || work(&simd, &source, &seven));
+    }
 
     println!("\n{VIEW} R G B: libwebp method 4 quality 80 | unsharp mask, radius 1 px, amount 1.75, threshold 2");
     let view = Arc::new(scalar(&photo, &rgb));
@@ -265,6 +278,14 @@ fn resize(format: PixelFormat, space: WorkingSpace, add_alpha: bool) -> Vec<Pass
         Pass::ResizeV(turn(SOURCE.h, VIEW.h)),
         Pass::Pack { space },
     ]
+}
+
+/// Every point operation there is: brightness, contrast, balance, hue, saturation, a tint by measured luma, invert.
+fn seven_operations() -> Vec<Pass> {
+    let before =
+        Point { brightness: 10, contrast: 15, balance: [5, 0, -5], hue: 20, saturation: 30, ..Point::default() };
+    let tint = Some(Tint { colour: [200, 150, 90], normalise: true, contrast: 10 });
+    vec![Pass::Point(before), Pass::Median, Pass::Point(Point { tint, invert: true, ..Point::default() })]
 }
 
 fn unsharp(radius_px: f64, mono: bool) -> Vec<Pass> {

@@ -35,3 +35,13 @@ fn word_of(bytes: vec4<u32>) -> u32 {
 fn word_of_levels(levels: vec4<i32>) -> u32 {
     return word_of(vec4<u32>(clamp(levels, vec4<i32>(0), vec4<i32>(255))));
 }
+
+// Luma of R, G and B in q6 (a level times 64), in q6.
+fn luma_q6(r: vec4<i32>, g: vec4<i32>, b: vec4<i32>) -> vec4<i32> {
+    return (19595 * r + 38470 * g + 7471 * b + 32768) >> vec4<u32>(16u);
+}
+
+// Luma of R, G and B in q6, as whole levels.
+fn luma_levels(r: vec4<i32>, g: vec4<i32>, b: vec4<i32>) -> vec4<u32> {
+    return vec4<u32>((luma_q6(r, g, b) + 32) >> vec4<u32>(6u));
+}

@@ -7,8 +7,8 @@ use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Axis, Kernel};
-use crate::pixel::{Chroma, PixelFormat, Ratio, Size, WorkingSpace};
+use crate::kernel::{Axis, Kernel, point};
+use crate::pixel::{Chroma, Model, PixelFormat, Ratio, Size, WorkingSpace};
 
 /// Formats calotype reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +99,61 @@ impl Unsharp {
     }
 }
 
+/// Operations on one pixel at a time, in this order, one rounding after the last (protocol.md 2.6). The default does
+/// nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Point {
+    /// −100 to 100.
+    pub brightness: i8,
+    /// −100 to 100.
+    pub contrast: i8,
+    /// Shift of R, G and B, −100 to 100 each.
+    pub balance: [i8; 3],
+    /// Turn of the hue, 0 to 359 degrees.
+    pub hue: u16,
+    /// −100 (grey) to 100.
+    pub saturation: i8,
+    /// New colours by luma.
+    pub tint: Option<Tint>,
+    /// Negative.
+    pub invert: bool,
+}
+
+impl Point {
+    /// Levels of R, G and B in q6 after brightness, contrast and balance.
+    pub fn curves(&self) -> [[i16; 256]; 3] {
+        self.balance.map(|shift| point::curve(self.brightness, self.contrast, shift))
+    }
+
+    /// Saturation as a factor in 1/1024: 0 to 2048.
+    pub fn saturation_q10(&self) -> i32 {
+        (1024 * (100 + i32::from(self.saturation)) + 50) / 100
+    }
+
+    /// Whether each channel depends on itself alone.
+    pub fn is_by_channel(&self) -> bool {
+        self.hue == 0 && self.saturation == 0 && self.tint.is_none()
+    }
+
+    /// What it makes of a picture of `model`: grey stays grey unless something gives it colour.
+    pub fn model(&self, model: Model) -> Model {
+        let [r, g, b] = self.balance;
+        let is_grey = self.tint.is_none() && r == g && g == b;
+        if model == Model::Grey && is_grey { Model::Grey } else { Model::Rgb }
+    }
+}
+
+/// `op_colorize`: new colours by luma.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tint {
+    /// What middle luma becomes: R G B.
+    pub colour: [u8; 3],
+    /// Whether luma is moved first so that its median is in the middle; [`Pass::Median`] comes before it then.
+    pub normalise: bool,
+    /// Contrast after that, 0 to 100; 0 without it.
+    pub contrast: u8,
+}
+
 /// What shows where the picture does not, or shines through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fill {
@@ -141,6 +196,10 @@ pub enum Pass {
     UnsharpH(Unsharp),
     /// Vertical blur, comparison and sharpening of the unsharp mask.
     UnsharpV(Unsharp),
+    /// The median luma of what is seen, for the next `Point`; the picture stays as it is.
+    Median,
+    /// Operations on one pixel at a time.
+    Point(Point),
     /// The fixed 3×3 of `op_sharpen`.
     Sharpen,
     /// Onto the view: crop, pad and flatten.
@@ -158,13 +217,15 @@ pub enum Pass {
 
 impl Pass {
     /// Names of all passes: shader file, entry point, scalar function, differential case.
-    pub const ALL: [&'static str; 10] = [
+    pub const ALL: [&'static str; 12] = [
         "ycbcr_to_rgb",
         "rgb_to_ycbcr",
         "load",
         "resize_h",
         "resize_v",
         "pack",
+        "median",
+        "point",
         "unsharp_h",
         "unsharp_v",
         "sharpen",
@@ -180,6 +241,8 @@ impl Pass {
             Self::ResizeH(_) => "resize_h",
             Self::ResizeV(_) => "resize_v",
             Self::Pack { .. } => "pack",
+            Self::Median => "median",
+            Self::Point(_) => "point",
             Self::UnsharpH(_) => "unsharp_h",
             Self::UnsharpV(_) => "unsharp_v",
             Self::Sharpen => "sharpen",

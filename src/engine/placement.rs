@@ -77,7 +77,8 @@ impl JobShape {
                     size = *canvas;
                     format.alpha &= *fill == Fill::Transparent;
                 }
-                Pass::Pack { .. } | Pass::UnsharpH(_) | Pass::UnsharpV(_) | Pass::Sharpen => {}
+                Pass::Point(point) => format.model = point.model(format.model),
+                Pass::Pack { .. } | Pass::Median | Pass::UnsharpH(_) | Pass::UnsharpV(_) | Pass::Sharpen => {}
             }
             let samples = format.samples(size);
             match pass {
@@ -91,6 +92,8 @@ impl JobShape {
                 | Pass::RgbToYcbcr { .. }
                 | Pass::Load { .. }
                 | Pass::Pack { .. }
+                | Pass::Median
+                | Pass::Point(_)
                 | Pass::Sharpen
                 | Pass::Place { .. } => self.samples += samples,
             }

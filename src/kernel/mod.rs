@@ -1,9 +1,10 @@
-//! Convolution weights: filter functions, tap tables, Gaussian taps, transfer curves.
+//! Convolution weights and curves: filter functions, tap tables, Gaussian taps, transfer curves, point operations.
 //!
 //! Computed once, in f64, on the CPU, and handed to every engine unchanged, so that engines can differ only in the
 //! order of their sums.
 
 mod gaussian;
+pub mod point;
 mod taps;
 pub mod transfer;
 

@@ -5,6 +5,7 @@
 //! touches a pixel; nothing after [`plan`] reads the query.
 
 mod colour;
+mod effects;
 mod grammar;
 mod layout;
 mod planner;
@@ -17,6 +18,7 @@ use crate::kernel::Kernel;
 use crate::limits;
 use crate::pixel::{Chroma, Ratio};
 
+pub use effects::Effects;
 pub use layout::{Layout, Screen, layout};
 pub use planner::plan;
 
@@ -41,6 +43,8 @@ pub struct Commands {
     pub bgc: Option<[u8; 3]>,
     /// Filter of all scaling.
     pub res_mode: Option<Kernel>,
+    /// The other operations on the composite.
+    pub effects: Effects,
     /// `op_usm`: radius in full-resolution pixels.
     pub usm: Unsharpen,
     /// `op_usmR`: radius in pixels of the view.

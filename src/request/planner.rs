@@ -7,6 +7,7 @@
 //! | cut | `Place` | a small part of a large source is wanted, or no scaling at all |
 //! | scale | `Load ResizeH ResizeV Pack`, the cheaper direction first | an axis is not a plain copy |
 //! | convert | `YcbcrToRgb` | something after it needs R G B |
+//! | effects | `Point`, or `Point Median Point` | asked for |
 //! | sharpen | `Sharpen`, then `UnsharpH UnsharpV` of `op_usm`, then of `op_usmR` | asked for |
 //! | place | `Place` | padding, or transparency that the format or the request does not keep |
 //!
@@ -80,21 +81,21 @@ impl Order<'_> {
         let [x, y] = spans;
         let visible = Size::new(x.len, y.len);
         let whole = visible == self.header.size;
-        let sharpening = self.sharpening();
-        if whole && sharpening.is_empty() && !self.needs_place(spans, false) && self.stays_ycbcr() {
+        let finishing = self.finishing();
+        if whole && finishing.is_empty() && !self.needs_place(spans, false) && self.stays_ycbcr() {
             return (DecodeAs::Native, Vec::new());
         }
         let mut passes = Vec::new();
         // At scale 1 `origin` is a whole sample, and inside the source.
         let (left, top) = (-offset_i32(x.origin.floor()), -offset_i32(y.origin.floor()));
         let covers = visible == self.layout.view;
-        if !whole && covers && sharpening.is_empty() {
+        if !whole && covers && finishing.is_empty() {
             return (DecodeAs::Rgb, vec![self.place(left, top)]);
         }
         if !whole {
             passes.push(Pass::Place { canvas: visible, x: left, y: top, fill: Fill::Transparent });
         }
-        passes.extend(sharpening);
+        passes.extend(finishing);
         if self.needs_place(spans, false) {
             passes.push(self.place(offset_i32(i64::from(x.first)), offset_i32(i64::from(y.first))));
         }
@@ -115,7 +116,7 @@ impl Order<'_> {
             && cut.is_none();
         let visible = Size::new(spans[0].len, spans[1].len);
         let enlarges = visible.pixels() > self.header.size.pixels();
-        let sharpening = self.sharpening();
+        let finishing = self.finishing();
         let placed = self.needs_place(spans, soft);
 
         let mut passes = Vec::new();
@@ -131,10 +132,10 @@ impl Order<'_> {
         passes.push(Pass::Load { space, add_alpha: soft && !native.alpha });
         passes.extend(resizes(spans, source, kernel, half_chroma));
         passes.push(Pass::Pack { space });
-        if ycbcr && !enlarges && !(self.stays_ycbcr() && sharpening.is_empty() && !placed) {
+        if ycbcr && !enlarges && !(self.stays_ycbcr() && finishing.is_empty() && !placed) {
             passes.push(Pass::YcbcrToRgb);
         }
-        passes.extend(sharpening);
+        passes.extend(finishing);
         if placed {
             let [x, y] = spans.map(|span| offset_i32(i64::from(span.first)));
             passes.push(self.place(x, y));
@@ -175,6 +176,13 @@ impl Order<'_> {
             Fill::Opaque(self.commands.bgc.unwrap_or(self.company.bkg_color))
         };
         Pass::Place { canvas: self.layout.view, x, y, fill }
+    }
+
+    /// What is done to the visible picture at its final size.
+    fn finishing(&self) -> Vec<Pass> {
+        let mut passes = self.commands.effects.passes();
+        passes.extend(self.sharpening());
+        passes
     }
 
     fn sharpening(&self) -> Vec<Pass> {

@@ -9,7 +9,7 @@ use crate::limits;
 use crate::pixel::{Chroma, Ratio};
 use crate::request::{Fit, Format};
 
-type Answer = Result<(), Refused>;
+pub(super) type Answer = Result<(), Refused>;
 
 /// Largest integer of any command; the original's own wall for coordinates.
 const INTEGER_MAX: i64 = 2_147_483_647;
@@ -295,7 +295,7 @@ fn area_n(value: &str) -> Result<Area, Refused> {
     Ok(Area::Parts { x: corner(x)?, y: corner(y)?, w: side(w)?, h: side(h)? })
 }
 
-fn exactly<const N: usize>(value: &str) -> Result<[&str; N], Refused> {
+pub(super) fn exactly<const N: usize>(value: &str) -> Result<[&str; N], Refused> {
     let mut items = value.split(',');
     let mut out = [""; N];
     for slot in &mut out {
@@ -304,11 +304,11 @@ fn exactly<const N: usize>(value: &str) -> Result<[&str; N], Refused> {
     if items.next().is_some() { Err(Refused::Bad) } else { Ok(out) }
 }
 
-fn keyword<T: Copy>(word: &str, words: &[(&str, T)]) -> Result<T, Refused> {
+pub(super) fn keyword<T: Copy>(word: &str, words: &[(&str, T)]) -> Result<T, Refused> {
     words.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, value)| *value).ok_or(Refused::Bad)
 }
 
-fn switched(item: &str) -> Result<bool, Refused> {
+pub(super) fn switched(item: &str) -> Result<bool, Refused> {
     match item {
         "0" => Ok(false),
         "1" => Ok(true),
@@ -320,12 +320,12 @@ fn positive(item: &str, most: i64) -> Result<Ratio, Refused> {
     real(item, 6).filter(|n| n.is_positive() && *n <= Ratio::int(most)).ok_or(Refused::Bad)
 }
 
-fn between(item: &str, least: Ratio, most: Ratio) -> Result<Ratio, Refused> {
+pub(super) fn between(item: &str, least: Ratio, most: Ratio) -> Result<Ratio, Refused> {
     real(item, 6).filter(|n| (least..=most).contains(n)).ok_or(Refused::Bad)
 }
 
 /// A whole number in plain digits, `-` allowed.
-fn integer(item: &str, least: i64, most: i64) -> Result<i64, Refused> {
+pub(super) fn integer(item: &str, least: i64, most: i64) -> Result<i64, Refused> {
     let digits = item.strip_prefix('-').unwrap_or(item);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(Refused::Bad);

@@ -4,8 +4,8 @@
 //! that calotype does not do yet (`Error::NotSupported`), and a bad value of a working command (`Error::Command`, whose
 //! "expected …" is the row's `range`). The user manual's table is printed from here.
 
-use super::read;
 use super::{Commands, Refused};
+use super::{effects, read};
 
 /// What a command belongs to; decides where it goes when no `layer=` stands before it (protocol.md 2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +147,8 @@ const PERCENT: &str = "an integer from -100 to 100";
 const PATHS: &str = "names of paths in the source, separated by commas";
 const PATH_DATA: &str = "path data M/m L/l C/c Z/z, separated by commas";
 const COLOUR: &str = "a colour: RRGGBB, RRGGBBAA, 0xGG, CCMMYYKKk, r,g,b of 0 to 255, or percents g or c,m,y,kk";
+const TINT: &str =
+    "an R G B colour, RRGGBB, RRGGBBAA or r,g,b of 0 to 255, then off or norm, contrast an integer 0 to 100";
 const OBJECT: &str = "an object, Company/Asset";
 const UNSHARP: &str = "amount 0 to 5, then radius 0 to 250, threshold an integer 0 to 255, mono 0 or 1";
 const RECT_PX: &str = "integers x,y of -2147483647 to 2147483647 and w,h of 1 to 65535";
@@ -221,17 +223,16 @@ pub const COMMANDS: &[Command] = &[
     Command::not_yet("op_grow", Composite, "px", PERCENT).or("0").but(&["0"]),
     Command::not_yet("op_growMask", Layer0, "px", PERCENT).or("0").but(&["0"]),
     Command::not_yet("op_growMaskR", Layer0, "px", PERCENT).or("0").but(&["0"]),
-    Command::not_yet("op_brightness", Composite, "percent", PERCENT).or("0").but(&["0"]),
-    Command::not_yet("op_contrast", Composite, "percent", PERCENT).or("0").but(&["0"]),
-    Command::not_yet("op_saturation", Composite, "percent", PERCENT).or("0").but(&["0"]),
-    Command::not_yet("op_hue", Composite, "degrees", "an integer from -180 to 180").or("0").but(&["0"]),
-    Command::not_yet("op_colorbalance", Composite, "r,g,b", "three integers from -100 to 100")
-        .or("0,0,0")
-        .but(&["0,0,0"]),
-    Command::not_yet("op_colorize", Composite, "colour[,off|norm[,contrast]]", COLOUR),
+    Command::done("op_brightness", Composite, "percent", PERCENT, effects::op_brightness).or("0"),
+    Command::done("op_contrast", Composite, "percent", PERCENT, effects::op_contrast).or("0"),
+    Command::done("op_saturation", Composite, "percent", PERCENT, effects::op_saturation).or("0"),
+    Command::done("op_hue", Composite, "degrees", "an integer from -180 to 180", effects::op_hue).or("0"),
+    Command::done("op_colorbalance", Composite, "r,g,b", "three integers from -100 to 100", effects::op_colorbalance)
+        .or("0,0,0"),
+    Command::done("op_colorize", Composite, "colour[,off|norm[,contrast]]", TINT, effects::op_colorize).or("none"),
     // The old spelling of op_colorize.
-    Command::not_yet("colorize", Composite, "colour[,off|norm[,contrast]]", COLOUR),
-    Command::not_yet("op_invert", Composite, "0|1", SWITCH).or("0").but(&["0"]),
+    Command::done("colorize", Composite, "colour[,off|norm[,contrast]]", TINT, effects::op_colorize).or("none"),
+    Command::done("op_invert", Composite, "0|1", SWITCH, effects::op_invert).or("0"),
     Command::not_yet("op_noise", Composite, "amount[,uniform|gaussian[,mono 0|1]]", "an amount from 0 to 100")
         .or("0,uniform,0")
         .but(&["0", "0,uniform", "0,gaussian", "0,uniform,0", "0,uniform,1", "0,gaussian,0", "0,gaussian,1"]),

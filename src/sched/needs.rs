@@ -72,6 +72,9 @@ fn passes_bytes_max(header: &Header, plan: &Plan) -> (u64, PixelFormat) {
                 most = most.max(held.saturating_add(bytes(format, size, 4)));
                 continue;
             }
+            // It writes nothing.
+            Pass::Median => continue,
+            Pass::Point(point) => format.model = point.model(format.model),
             Pass::UnsharpV(_) | Pass::Sharpen => {}
             Pass::Place { canvas, fill, .. } => {
                 size = *canvas;

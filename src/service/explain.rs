@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::plan::{Decision, DecodeAs, EncodeSpec, Fill, Header, Pass, Plan, Resample, Unsharp, Verdict};
+use crate::plan::{Decision, DecodeAs, EncodeSpec, Fill, Header, Pass, Plan, Point, Resample, Unsharp, Verdict};
 
 /// What was found of a source.
 pub(super) fn source(header: &Header) -> Value {
@@ -81,12 +81,13 @@ fn spec(spec: &EncodeSpec) -> Value {
 
 fn pass(pass: &Pass) -> Value {
     let mut value = match pass {
-        Pass::YcbcrToRgb | Pass::Sharpen => json!({}),
+        Pass::YcbcrToRgb | Pass::Median | Pass::Sharpen => json!({}),
         Pass::RgbToYcbcr { chroma } => json!({ "chroma": chroma.name() }),
         Pass::Load { space, add_alpha } => json!({ "space": space.name(), "add_alpha": add_alpha }),
         Pass::Pack { space } => json!({ "space": space.name() }),
         Pass::ResizeH(resample) | Pass::ResizeV(resample) => resized(resample),
         Pass::UnsharpH(unsharp) | Pass::UnsharpV(unsharp) => sharpened(unsharp),
+        Pass::Point(point) => operations(point),
         Pass::Place { canvas, x, y, fill } => json!({
             "width": canvas.w,
             "height": canvas.h,
@@ -109,6 +110,23 @@ fn resized(resample: &Resample) -> Value {
         "from": axis.src_len,
         "to": axis.dst_len,
         "step": axis.step.to_f64(),
+    })
+}
+
+fn operations(point: &Point) -> Value {
+    let colour = |[r, g, b]: [u8; 3]| format!("{r:02x}{g:02x}{b:02x}");
+    json!({
+        "brightness": point.brightness,
+        "contrast": point.contrast,
+        "balance": point.balance,
+        "hue": point.hue,
+        "saturation": point.saturation,
+        "tint": point.tint.map(|tint| json!({
+            "colour": colour(tint.colour),
+            "normalise": tint.normalise,
+            "contrast": tint.contrast,
+        })),
+        "invert": point.invert,
     })
 }
 

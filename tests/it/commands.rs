@@ -11,7 +11,7 @@ use calotype::decide::{Hints, decide};
 use calotype::error::Error;
 use calotype::kernel::{Axis, Edge};
 use calotype::pixel::{Chroma, Model, PixelFormat, Size};
-use calotype::plan::{DecodeAs, EncodeSpec, Fill, Header, Pass, Plan, Resample, SourceFormat};
+use calotype::plan::{DecodeAs, EncodeSpec, Fill, Header, Pass, Plan, Point, Resample, SourceFormat};
 use calotype::request;
 
 /// The sources of protocol.md section 7 and a few more: letter, format, size, model.
@@ -81,7 +81,8 @@ fn shown(plan: &Plan) -> String {
         out += ", ";
         out += pass.name();
         match pass {
-            Pass::YcbcrToRgb | Pass::Sharpen | Pass::Pack { .. } | Pass::RgbToYcbcr { .. } => {}
+            Pass::YcbcrToRgb | Pass::Median | Pass::Sharpen | Pass::Pack { .. } | Pass::RgbToYcbcr { .. } => {}
+            Pass::Point(point) => operations(&mut out, point),
             Pass::Load { add_alpha, .. } => out += if *add_alpha { " +alpha" } else { "" },
             Pass::ResizeH(resample) | Pass::ResizeV(resample) => resampled(&mut out, resample),
             Pass::UnsharpH(usm) | Pass::UnsharpV(usm) => {
@@ -98,6 +99,28 @@ fn shown(plan: &Plan) -> String {
         }
     }
     out
+}
+
+/// What of a `point` does something.
+fn operations(out: &mut String, point: &Point) {
+    let &Point { brightness, contrast, balance, hue, saturation, tint, invert } = point;
+    for (name, percent) in [("brightness", brightness), ("contrast", contrast), ("saturation", saturation)] {
+        if percent != 0 {
+            write!(out, " {name} {percent}").expect("a String");
+        }
+    }
+    if balance != [0; 3] {
+        write!(out, " balance {balance:?}").expect("a String");
+    }
+    if hue != 0 {
+        write!(out, " hue {hue}").expect("a String");
+    }
+    if let Some(tint) = tint {
+        let [r, g, b] = tint.colour;
+        let how = if tint.normalise { "normalised" } else { "as it is" };
+        write!(out, " tint {r:02x}{g:02x}{b:02x} {how} {}", tint.contrast).expect("a String");
+    }
+    *out += if invert { " invert" } else { "" };
 }
 
 fn resampled(out: &mut String, resample: &Resample) {

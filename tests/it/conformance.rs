@@ -181,6 +181,8 @@ fn bars_out_of_place_are_noticed() {
                 "row {number}: {wrong:?} goes unnoticed"
             );
         }
+        let grey = rows::Place { is_grey: true, ..place.clone() };
+        assert!(bars::check(&picture, row.source(), &grey, false).is_err(), "row {number}: colours in a grey picture");
         assert!(bars::check(&picture.mirrored(), row.source(), place, false).is_err(), "row {number}: mirrored");
         assert!(
             bars::check(&picture.swapped(), row.source(), place, false).is_err(),

@@ -9,7 +9,7 @@ use calotype::engine::scalar::Scalar;
 use calotype::engine::simd::{Level, Simd};
 use calotype::kernel::{Axis, Edge, Kernel};
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Ratio, Size, WorkingSpace, testcard};
-use calotype::plan::{DecodeAs, Fill, Pass, Plan, Resample, Unsharp};
+use calotype::plan::{DecodeAs, Fill, Pass, Plan, Point, Resample, Tint, Unsharp};
 
 use crate::codecs::{corpus, decode_as};
 use crate::support::{
@@ -55,6 +55,12 @@ fn resize_h() {
 #[test]
 fn resize_v() {
     every_engine_equals_scalar("resize_v");
+}
+
+#[test]
+fn point_operations() {
+    every_engine_equals_scalar("median");
+    every_engine_equals_scalar("point");
 }
 
 #[test]
@@ -145,6 +151,32 @@ fn cases(pass: &str) -> Vec<Case> {
         }
         "resize_h" => resizes(&mut random, true),
         "resize_v" => resizes(&mut random, false),
+        "median" => each(ON_RGB, &mut random, Tolerance::Exact, |size, _, random| {
+            let tints = [(random_colour(random), 0), (random_colour(random), 30), ([0, 128, 255], 100)];
+            let plans = tints.map(|(colour, contrast)| {
+                let tint = Some(Tint { colour, normalise: true, contrast });
+                let invert = contrast == 30;
+                let before = Point { hue: 77, contrast: -20, ..Point::default() };
+                let tinted = Pass::Point(Point { tint, invert, ..Point::default() });
+                plan(size, size, vec![Pass::Point(before), Pass::Median, tinted])
+            });
+            let tint = Some(Tint { colour: [200, 120, 40], normalise: true, contrast: 10 });
+            let whole = plan(size, size, vec![Pass::Median, Pass::Point(Point { tint, ..random_point(random) })]);
+            plans.into_iter().chain([whole]).collect()
+        }),
+        "point" => each(ON_RGB, &mut random, Tolerance::Exact, |size, _, random| {
+            let mut points = vec![
+                Point { brightness: 37, ..Point::default() },
+                Point { contrast: 100, ..Point::default() },
+                Point { balance: [-100, 3, 60], ..Point::default() },
+                Point { hue: 180, ..Point::default() },
+                Point { saturation: -100, ..Point::default() },
+                Point { tint: Some(Tint { colour: [250, 3, 99], normalise: false, contrast: 0 }), ..Point::default() },
+                Point { invert: true, ..Point::default() },
+            ];
+            points.extend((0..5).map(|_| random_point(random)));
+            points.into_iter().map(|point| plan(size, size, vec![Pass::Point(point)])).collect()
+        }),
         "unsharp_h" => unsharps(&mut random, |size| Size::new(size.samples().try_into().expect("small"), 1)),
         "unsharp_v" => unsharps(&mut random, |size| size),
         "sharpen" => {
@@ -166,6 +198,30 @@ fn cases(pass: &str) -> Vec<Case> {
             plans
         }),
         other => panic!("{other}: a pass without a differential case"),
+    }
+}
+
+fn random_colour(random: &mut SplitMix64) -> [u8; 3] {
+    [random.byte(), random.byte(), random.byte()]
+}
+
+/// Every operation in any strength, each left out now and then; the tint is not normalised.
+fn random_point(random: &mut SplitMix64) -> Point {
+    let is_used = |random: &mut SplitMix64| random.within(0, 4) > 0;
+    let percent = |random: &mut SplitMix64| {
+        let percent = i8::try_from(random.within(0, 201).cast_signed() - 100).expect("-100 to 100");
+        if is_used(random) { percent } else { 0 }
+    };
+    let balance = [percent(random), percent(random), percent(random)];
+    let colour = random_colour(random);
+    Point {
+        brightness: percent(random),
+        contrast: percent(random),
+        balance: if is_used(random) { balance } else { [balance[0]; 3] },
+        hue: if is_used(random) { u16::try_from(random.within(0, 360)).expect("degrees") } else { 0 },
+        saturation: percent(random),
+        tint: (!is_used(random)).then_some(Tint { colour, normalise: false, contrast: 0 }),
+        invert: is_used(random),
     }
 }
 

@@ -12,7 +12,7 @@ use calotype::error::Error;
 use calotype::kernel::{Axis, Kernel};
 use calotype::limits;
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, RowSource, Size, WorkingSpace};
-use calotype::plan::{Fill, Pass, Plan, Resample, Unsharp};
+use calotype::plan::{Fill, Pass, Plan, Point, Resample, Tint, Unsharp};
 
 use crate::support::{Content, SplitMix64, Tolerance, assert_close, picture, plan, resample, resample_half};
 
@@ -67,6 +67,9 @@ fn finish(source: Size, format: PixelFormat) -> Arc<Plan> {
     let canvas = Size::new(source.w + 6, source.h.max(9) - 3);
     let mut passes = Vec::new();
     passes.extend((format == YCC_420).then_some(Pass::YcbcrToRgb));
+    let point = Point { brightness: 5, hue: 30, saturation: 20, ..Point::default() };
+    let tint = Some(Tint { colour: [200, 150, 90], normalise: true, contrast: 20 });
+    passes.extend([Pass::Point(point), Pass::Median, Pass::Point(Point { tint, ..Point::default() })]);
     passes.extend([Pass::UnsharpH(usm), Pass::UnsharpV(usm), Pass::Sharpen]);
     passes.push(Pass::Place { canvas, x: 2, y: -1, fill: Fill::Opaque([255, 250, 240]) });
     passes.push(Pass::RgbToYcbcr { chroma: Chroma::Half });

@@ -6,7 +6,7 @@ use calotype::engine::Engine;
 use calotype::engine::scalar;
 use calotype::kernel::{Axis, Edge, Kernel};
 use calotype::pixel::{Image, PixelFormat, Plane, Ratio, Size, WorkingSpace};
-use calotype::plan::{Pass, Unsharp};
+use calotype::plan::{Pass, Point, Tint, Unsharp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -224,6 +224,97 @@ fn unsharp_below_the_threshold_changes_nothing() {
     each_engine(|engine| {
         let unsharp = Unsharp { amount_q10: 5120, radius_q20: 1 << 20, threshold: 255, mono: false };
         assert_close(engine.name(), &source, &sharpened(engine, &source, unsharp), Tolerance::Exact);
+    });
+}
+
+fn operated(engine: &dyn Engine, source: &Arc<Image>, passes: &[Pass]) -> Image {
+    render(engine, source, &[plan(source.size(), source.size(), passes.to_vec())])
+        .remove(0)
+        .expect("nothing cancels it")
+}
+
+/// Laws that follow from what the operations mean, not from how they are computed.
+#[test]
+fn point_operations_keep_their_promises() {
+    let mut random = SplitMix64::new("point_operations_keep_their_promises");
+    let source = Arc::new(picture(Content::Noise, Size::new(61, 33), PixelFormat::RGBA, &mut random));
+    let only = |point: Point| [Pass::Point(point)];
+    let none = Point::default();
+    each_engine(|engine| {
+        let name = engine.name();
+        let same = |what: &str, want: &Image, got: &Image, tolerance: Tolerance| {
+            assert_close(&format!("{name} {what}"), want, got, tolerance);
+        };
+        same("nothing", &source, &operated(engine, &source, &only(none)), Tolerance::Exact);
+        let negative = Arc::new(operated(engine, &source, &only(Point { invert: true, ..none })));
+        let twice = operated(engine, &negative, &only(Point { invert: true, ..none }));
+        same("negative of the negative", &source, &twice, Tolerance::Exact);
+        assert_eq!(negative.alpha(), source.alpha(), "{name}: alpha");
+
+        // Hues of a full turn in thirds exchange the channels; a turn and its opposite cancel.
+        let third = operated(engine, &source, &only(Point { hue: 120, ..none }));
+        let [r, g, b, a] = [0, 1, 2, 3].map(|c| source.planes()[c].clone());
+        let exchanged = Image::from_planes(source.size(), PixelFormat::RGBA, vec![b, r, g, a]);
+        same("a third of a turn", &exchanged, &third, Tolerance::Exact);
+        let there = Arc::new(operated(engine, &source, &only(Point { hue: 47, ..none })));
+        let back = operated(engine, &there, &only(Point { hue: 313, ..none }));
+        same("a turn and back", &source, &back, Tolerance::Levels(2));
+
+        // Without saturation nothing but luma is left, whatever the hue.
+        let grey = operated(engine, &source, &only(Point { saturation: -100, hue: 0, ..none }));
+        for (i, (&r, &g)) in grey.planes()[0].data().iter().zip(grey.planes()[1].data()).enumerate() {
+            let luma = [0.299, 0.587, 0.114].iter().zip(source.planes()).map(|(w, p)| w * f64::from(p.data()[i]));
+            let luma: f64 = luma.sum();
+            assert!(r == g && (f64::from(r) - luma).abs() <= 0.52, "{name}: {r} {g}, luma {luma}");
+        }
+        assert_eq!(grey.planes()[1], grey.planes()[2]);
+
+        // What moves up in brightness comes down again where nothing clamped.
+        let up = operated(engine, &source, &only(Point { brightness: 20, ..none }));
+        for (&v, &up) in source.planes()[0].data().iter().zip(up.planes()[0].data()) {
+            assert_eq!(up, v.saturating_add(51), "{name}");
+        }
+    });
+}
+
+/// A tint takes the median to its colour, and only then the picture's luma is its own.
+#[test]
+fn a_normalised_tint_puts_its_colour_in_the_middle() {
+    let mut random = SplitMix64::new("a_normalised_tint_puts_its_colour_in_the_middle");
+    let size = Size::new(64, 32);
+    // Dark, its luma spread over 20 to 83; the left half is cut out and would move the median if it counted.
+    let mut planes: Vec<Plane<u8>> = vec![Plane::new(size); 4];
+    for y in 0..32 {
+        for x in 0..64 {
+            let level = if x < 32 { 250 } else { 20 + random.byte() % 64 };
+            (0..3).for_each(|c| planes[c].row_mut(y)[x] = level);
+            planes[3].row_mut(y)[x] = if x < 32 { 100 } else { 255 };
+        }
+    }
+    let mut seen: Vec<u8> = (0..32).flat_map(|y| planes[0].row(y)[32..].to_vec()).collect();
+    seen.sort_unstable();
+    let median = seen[seen.len() / 2 - 1];
+    let source = Arc::new(Image::from_planes(size, PixelFormat::RGBA, planes));
+    let colour = [180, 90, 20];
+    each_engine(|engine| {
+        let tint =
+            |normalise| Pass::Point(Point { tint: Some(Tint { colour, normalise, contrast: 0 }), ..Point::default() });
+        let normalised = operated(engine, &source, &[Pass::Median, tint(true)]);
+        let plain = operated(engine, &source, &[tint(false)]);
+        let mut there = 0;
+        for (i, &v) in source.planes()[0].data().iter().enumerate() {
+            let rgb = |image: &Image| [0, 1, 2].map(|c| image.planes()[c].data()[i]);
+            if v == median {
+                assert_eq!(rgb(&normalised), colour, "{}", engine.name());
+                there += 1;
+            }
+            if v < 128 {
+                let want = colour.map(|c| f64::from(c) * f64::from(v) / 127.5);
+                let off = rgb(&plain).into_iter().zip(want).map(|(got, want)| (f64::from(got) - want).abs());
+                assert!(off.fold(0.0, f64::max) <= 0.52, "{}: {v}", engine.name());
+            }
+        }
+        assert!(there > 4, "no pixel has the median");
     });
 }
 

@@ -327,7 +327,7 @@ impl Context {
                 let first = |role| match role {
                     Role::Source => quad(source_first),
                     Role::Out => out_first,
-                    Role::Bytes(_) | Role::Wide(_) => 0,
+                    Role::Bytes(_) | Role::Wide(_) | Role::Measured => 0,
                 };
                 let uniform = step.uniform.at(first(step.src), first(step.dst), step.table_first);
                 let bytes = uniform.bytes();

@@ -4,8 +4,8 @@
 //! text; workgroups have [`WORKGROUP`] invocations in every pass. `tests/it/shaders.rs` holds table and files together.
 
 use super::uniforms::{
-    LoadUniform, PackUniform, PlaceUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform, SharpenUniform,
-    UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
+    LoadUniform, MedianUniform, PackUniform, PlaceUniform, PointUniform, ResizeHUniform, ResizeVUniform,
+    RgbToYcbcrUniform, SharpenUniform, UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
 };
 use crate::plan::Pass;
 
@@ -64,7 +64,7 @@ macro_rules! row {
 
 const SRC_DST: &[Binding] = &[Binding::Uniform, Binding::Read, Binding::Write];
 const SRC_TABLES_DST: &[Binding] = &[Binding::Uniform, Binding::Read, Binding::Read, Binding::Write];
-const SRC_BLURRED_TABLES_DST: &[Binding] =
+const SRC_BESIDE_TABLES_DST: &[Binding] =
     &[Binding::Uniform, Binding::Read, Binding::Read, Binding::Read, Binding::Write];
 
 /// Every pass, in the order of [`Pass::ALL`].
@@ -75,8 +75,10 @@ pub const TABLE: [Row; Pass::ALL.len()] = [
     row!("resize_h", ResizeHUniform, SRC_TABLES_DST),
     row!("resize_v", ResizeVUniform, SRC_TABLES_DST),
     row!("pack", PackUniform, SRC_DST),
+    row!("median", MedianUniform, SRC_DST),
+    row!("point", PointUniform, SRC_BESIDE_TABLES_DST),
     row!("unsharp_h", UnsharpHUniform, SRC_TABLES_DST),
-    row!("unsharp_v", UnsharpVUniform, SRC_BLURRED_TABLES_DST),
+    row!("unsharp_v", UnsharpVUniform, SRC_BESIDE_TABLES_DST),
     row!("sharpen", SharpenUniform, SRC_DST),
     row!("place", PlaceUniform, SRC_DST),
 ];

@@ -16,6 +16,9 @@ use super::pipelines::{Binding, Pipelines, Shader, TABLE};
 use super::steps::{Role, Step};
 use super::tables::Tables;
 
+/// Bytes of what a pass measures of a picture: one word.
+pub(super) const MEASURED_BYTES: u64 = 4;
+
 /// Batches in flight, at most: one being staged, one running, one being read back. A mapped buffer may not appear in a
 /// submission, so with two the GPU would wait for our copy at the end of every batch.
 pub(super) const RING: usize = 3;
@@ -90,7 +93,7 @@ impl Sizes {
 
     /// Bytes of what all slots share.
     fn shared(self) -> u64 {
-        2 * (self.bytes + self.wide)
+        2 * (self.bytes + self.wide) + MEASURED_BYTES
     }
 }
 
@@ -200,6 +203,7 @@ impl Slot {
 struct Shared {
     bytes: [wgpu::Buffer; 2],
     wide: [wgpu::Buffer; 2],
+    measured: wgpu::Buffer,
 }
 
 impl Shared {
@@ -215,6 +219,7 @@ impl Shared {
         Self {
             bytes: ["bytes 0", "bytes 1"].map(|label| buffer(label, sizes.bytes)),
             wide: ["wide 0", "wide 1"].map(|label| buffer(label, sizes.wide)),
+            measured: buffer("measured", MEASURED_BYTES),
         }
     }
 }
@@ -302,6 +307,7 @@ impl Pool {
             Role::Out => &slot.out,
             Role::Bytes(n) => &shared.bytes[usize::from(n)],
             Role::Wide(n) => &shared.wide[usize::from(n)],
+            Role::Measured => &shared.measured,
         }
     }
 
@@ -315,7 +321,7 @@ impl Pool {
         step: &Step,
     ) -> &wgpu::BindGroup {
         let row = step.shader.row();
-        let bound = (row, step.src, step.blurred, step.dst);
+        let bound = (row, step.src, step.beside, step.dst);
         if !self.slots[i].groups.contains_key(&bound) {
             let group = self.bind(device, pipelines, tables, i, step.shader, bound);
             self.slots[i].groups.insert(bound, group);
@@ -330,7 +336,7 @@ impl Pool {
         tables: &Tables,
         i: usize,
         shader: Shader,
-        (row, src, blurred, dst): Bound,
+        (row, src, beside, dst): Bound,
     ) -> wgpu::BindGroup {
         let uniform = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: &self.slots[i].uniforms,
@@ -339,7 +345,7 @@ impl Pool {
         });
         // What is read comes in this order in every shader, `tables` where the row has one binding more.
         let mut read = vec![self.buffer(i, src)];
-        read.extend(blurred.map(|role| self.buffer(i, role)));
+        read.extend(beside.map(|role| self.buffer(i, role)));
         let reads = TABLE[row].bindings.iter().filter(|binding| **binding == Binding::Read).count();
         read.extend((read.len() < reads).then(|| tables.buffer()));
         let buffers = read.into_iter().chain([self.buffer(i, dst)]);

@@ -9,15 +9,16 @@
 
 use super::fault::Fault;
 use super::pipelines::{Shader, WORKGROUP};
+use super::pool::MEASURED_BYTES;
 use super::tables::Table;
 use super::uniforms::{
-    LoadUniform, NO_PLANE, PackUniform, PlaceUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform,
-    SharpenUniform, Uniform, UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
+    LoadUniform, MedianUniform, NO_PLANE, PackUniform, PlaceUniform, PointUniform, ResizeHUniform, ResizeVUniform,
+    RgbToYcbcrUniform, SharpenUniform, Uniform, UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
 };
 use crate::error::{Error, Result};
 use crate::kernel::Axis;
 use crate::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, WorkingSpace};
-use crate::plan::{Fill, Pass, Plan, Resample, Unsharp};
+use crate::plan::{Fill, Pass, Plan, Point, Resample, Unsharp};
 
 /// The buffers a step can read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +29,8 @@ pub(super) enum Role {
     Bytes(u8),
     /// 32-bit quads between passes, one of two.
     Wide(u8),
+    /// What a pass measured of the picture.
+    Measured,
     /// The finished pictures of the batch: packed quads.
     Out,
 }
@@ -135,8 +138,8 @@ pub(super) struct Step {
     pub(super) table_first: Option<u32>,
     /// Bound to `src`.
     pub(super) src: Role,
-    /// Bound to `blurred`.
-    pub(super) blurred: Option<Role>,
+    /// Bound to what is read beside `src`: `blurred`, `measured`.
+    pub(super) beside: Option<Role>,
     /// Bound to `dst`.
     pub(super) dst: Role,
     /// Bytes it writes, from the first quad of `dst`.
@@ -193,6 +196,7 @@ impl Recording {
         let mut recorder = Recorder {
             limits,
             state: State::Packed(source, Role::Source),
+            is_measured: false,
             recording: Self { steps: Vec::new(), out: source, bytes_max: 0, wide_max: 0 },
         };
         let mut passes = plan.passes.as_slice();
@@ -224,6 +228,8 @@ enum State {
 struct Recorder<'a> {
     limits: &'a Limits,
     state: State,
+    /// Whether [`Role::Measured`] holds something.
+    is_measured: bool,
     recording: Recording,
 }
 
@@ -250,6 +256,8 @@ impl Recorder<'_> {
             (State::Blurred(src, at, blurred), Pass::UnsharpV(usm)) => {
                 self.unsharp_v(pass, src, at, blurred, usm, is_last)
             }
+            (State::Packed(src, at), Pass::Median) if !is_last => self.median(pass, src, at),
+            (State::Packed(src, at), Pass::Point(point)) => self.point(pass, src, at, point, is_last),
             (State::Packed(src, at), Pass::Sharpen) => self.sharpen(pass, src, at, is_last),
             (State::Packed(src, at), Pass::Place { canvas, x, y, fill }) => {
                 self.place(pass, src, at, *canvas, [*x, *y], *fill, is_last)
@@ -420,6 +428,55 @@ impl Recorder<'_> {
         self.packed(pass, uniform, table, (at, Some(blurred)), src, src.quad_grid(), is_last)
     }
 
+    /// The picture stays where it is.
+    fn median(&mut self, pass: &Pass, src: Shape, at: Role) -> Result<()> {
+        if !matches!(src.format.model, Model::Grey | Model::Rgb) {
+            return Err(misplanned(pass.name()));
+        }
+        let uniform = Uniform::new(&MedianUniform {
+            src_first: 0,
+            dst_first: 0,
+            colours: src.colours(),
+            alpha: src.alpha(),
+            full: src.full(),
+        });
+        self.is_measured = true;
+        self.push(Shader::of(pass), uniform, None, (at, None), Role::Measured, MEASURED_BYTES, [1; 3])
+    }
+
+    fn point(&mut self, pass: &Pass, src: Shape, at: Role, point: &Point, is_last: bool) -> Result<()> {
+        let needs_median = point.tint.is_some_and(|tint| tint.normalise);
+        if !matches!(src.format.model, Model::Grey | Model::Rgb) || needs_median && !self.is_measured {
+            return Err(misplanned(pass.name()));
+        }
+        let format = PixelFormat { model: point.model(src.format.model), alpha: src.format.alpha };
+        let dst = Shape::of(src.full, format);
+        let tint = point.tint.map_or([0; 4], |tint| {
+            let [r, g, b] = tint.colour.map(i32::from);
+            [r, g, b, 0]
+        });
+        let uniform = Uniform::new(&PointUniform {
+            src_first: 0,
+            dst_first: 0,
+            table_first: 0,
+            hue: i32::from(point.hue),
+            full: src.full(),
+            colours: src.colours(),
+            dst_colours: dst.colours(),
+            alpha: src.alpha(),
+            saturation_q10: point.saturation_q10(),
+            tint: point.tint.map_or(0, |tint| if tint.normalise { 2 } else { 1 }),
+            contrast: point.tint.map_or(0, |tint| i32::from(tint.contrast)),
+            invert: u32::from(point.invert),
+            _pad0: 0,
+            colour: tint,
+        });
+        let Point { brightness, contrast, balance, .. } = *point;
+        let table = Table::Curves(Point { brightness, contrast, balance, ..Point::default() });
+        let [x, y, _] = dst.quad_grid();
+        self.packed(pass, uniform, Some(table), (at, Some(Role::Measured)), dst, [x, y, 1], is_last)
+    }
+
     fn sharpen(&mut self, pass: &Pass, src: Shape, at: Role, is_last: bool) -> Result<()> {
         if src.half != src.full {
             return Err(misplanned(pass.name()));
@@ -481,7 +538,7 @@ impl Recorder<'_> {
         let role = match src.0 {
             _ if is_last => Role::Out,
             Role::Bytes(0) => Role::Bytes(1),
-            Role::Bytes(_) | Role::Source | Role::Wide(_) | Role::Out => Role::Bytes(0),
+            Role::Bytes(_) | Role::Source | Role::Wide(_) | Role::Measured | Role::Out => Role::Bytes(0),
         };
         self.push(Shader::of(pass), uniform, table, src, role, 4 * dst.quads(), grid)?;
         self.state = State::Packed(dst, role);
@@ -511,7 +568,7 @@ impl Recorder<'_> {
         shader: Shader,
         uniform: Uniform,
         table: Option<Table>,
-        (src, blurred): (Role, Option<Role>),
+        (src, beside): (Role, Option<Role>),
         dst: Role,
         dst_bytes: u64,
         grid: [u32; 3],
@@ -523,7 +580,7 @@ impl Recorder<'_> {
         match dst {
             Role::Bytes(_) => self.recording.bytes_max = self.recording.bytes_max.max(dst_bytes),
             Role::Wide(_) => self.recording.wide_max = self.recording.wide_max.max(dst_bytes),
-            Role::Source | Role::Out => {}
+            Role::Source | Role::Measured | Role::Out => {}
         }
         let groups = [grid[0].div_ceil(WORKGROUP[0]), grid[1].div_ceil(WORKGROUP[1]), grid[2]];
         if let Some(most) = groups.into_iter().find(|&n| n > self.limits.groups_max) {
@@ -536,7 +593,7 @@ impl Recorder<'_> {
             table,
             table_first: None,
             src,
-            blurred,
+            beside,
             dst,
             dst_bytes,
             groups,

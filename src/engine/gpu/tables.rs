@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::kernel::{SigmaPx, Taps, UnsharpTaps, transfer};
 use crate::limits;
-use crate::plan::{Resample, Unsharp};
+use crate::plan::{Point, Resample, Unsharp};
 
 /// What identifies a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +19,8 @@ pub(super) enum Table {
     Taps(Resample),
     /// Gaussian taps of an unsharp radius, 2⁻²⁰ px.
     Gaussian(u32),
+    /// Levels after brightness, contrast and balance, q6; nothing else of the operations is set.
+    Curves(Point),
 }
 
 impl Table {
@@ -44,6 +46,9 @@ impl Table {
                 let mut words = vec![word(taps.reach())];
                 words.extend(taps.half().iter().map(|w| w.cast_unsigned()));
                 words
+            }
+            Self::Curves(point) => {
+                point.curves().as_flattened().iter().map(|q6| i32::from(*q6).cast_unsigned()).collect()
             }
         }
     }

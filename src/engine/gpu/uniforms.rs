@@ -99,6 +99,31 @@ uniforms! {
         full: [u32; 4],
         half: [u32; 4],
     }
+    /// Of `median`.
+    MedianUniform {
+        src_first: u32,
+        dst_first: u32,
+        colours: u32,
+        alpha: u32,
+        full: [u32; 4],
+    }
+    /// Of `point`.
+    PointUniform {
+        src_first: u32,
+        dst_first: u32,
+        table_first: u32,
+        hue: i32,
+        full: [u32; 4],
+        colours: u32,
+        dst_colours: u32,
+        alpha: u32,
+        saturation_q10: i32,
+        tint: u32,
+        contrast: i32,
+        invert: u32,
+        _pad0: u32,
+        colour: [i32; 4],
+    }
     /// Of `unsharp_h`.
     UnsharpHUniform {
         src_first: u32,

@@ -6,6 +6,7 @@
 
 mod convert;
 mod place;
+mod point;
 mod resize;
 mod sharpen;
 
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 pub use convert::{rgb_to_ycbcr, ycbcr_to_rgb};
 pub use place::place;
+pub use point::{median, point};
 pub use resize::{Working, load, pack, resize_h, resize_v};
 pub use sharpen::{Blurred, sharpen, unsharp_h, unsharp_v};
 
@@ -46,6 +48,7 @@ enum State {
 
 fn render(source: &dyn RowSource, plan: &Plan, job: &Job) -> Result<Image> {
     let mut state = State::Packed(whole(source));
+    let mut measured = None;
     for pass in &plan.passes {
         job.cancel.check(pass.name())?;
         state = match (state, pass) {
@@ -55,6 +58,11 @@ fn render(source: &dyn RowSource, plan: &Plan, job: &Job) -> Result<Image> {
             (State::Working(planes), Pass::ResizeH(resample)) => State::Working(resize_h(&planes, resample)),
             (State::Working(planes), Pass::ResizeV(resample)) => State::Working(resize_v(&planes, resample)),
             (State::Working(planes), Pass::Pack { space }) => State::Packed(pack(&planes, *space)),
+            (State::Packed(image), Pass::Median) => {
+                measured = Some(median(&image));
+                State::Packed(image)
+            }
+            (State::Packed(image), Pass::Point(operations)) => State::Packed(point(&image, operations, measured)),
             (State::Packed(image), Pass::UnsharpH(usm)) => {
                 let blurred = unsharp_h(&image, usm);
                 State::Blurred(image, blurred)

@@ -15,6 +15,7 @@ mod fixed;
 mod float;
 mod lanes;
 mod level;
+mod point;
 mod resize;
 mod rows;
 mod strip;
@@ -27,6 +28,7 @@ pub use level::Level;
 #[cfg(target_arch = "x86_64")]
 pub use level::{Avx2, Avx512};
 
+use point::{Median, PointOperations};
 use resize::Resize;
 use rows::{Place, RgbToYcbcr, Sharpen, YcbcrToRgb};
 use strip::{Rows, Scratch};
@@ -119,6 +121,7 @@ impl<'a> View<'a> {
 
 fn render(level: Level, source: &dyn RowSource, plan: &Plan, cancel: &Cancel) -> Result<Image> {
     let mut image: Option<Image> = None;
+    let mut median = None;
     let mut passes = plan.passes.as_slice();
     while let [pass, rest @ ..] = passes {
         cancel.check(pass.name())?;
@@ -136,6 +139,12 @@ fn render(level: Level, source: &dyn RowSource, plan: &Plan, cancel: &Cancel) ->
             }
             Pass::YcbcrToRgb => (level.run(YcbcrToRgb { src: &view }), rest),
             Pass::RgbToYcbcr { chroma } => (level.run(RgbToYcbcr { src: &view, chroma: *chroma }), rest),
+            Pass::Median => {
+                median = Some(level.run(Median { src: &view }));
+                passes = rest;
+                continue;
+            }
+            Pass::Point(point) => (level.run(PointOperations { src: &view, point, median }), rest),
             Pass::Sharpen => (level.run(Sharpen { src: &view }), rest),
             Pass::Place { canvas, x, y, fill } => {
                 (level.run(Place { src: &view, canvas: *canvas, x: *x, y: *y, fill: *fill }), rest)

@@ -206,6 +206,8 @@ fn assert_sound(plan: &Plan, header: &Header, what: &str) {
             | Pass::RgbToYcbcr { .. }
             | Pass::Load { .. }
             | Pass::Pack { .. }
+            | Pass::Median
+            | Pass::Point(_)
             | Pass::UnsharpH(_)
             | Pass::UnsharpV(_)
             | Pass::Sharpen => {}
@@ -243,7 +245,7 @@ fn small_query(random: &mut SplitMix64) -> String {
         let (a, b, c) = (random.within(1, 50), random.within(1, 50), random.within(0, 100));
         let (x, y) = (i64::from(random.within(0, 60)) - 20, i64::from(random.within(0, 60)) - 20);
         let mode = pick(random, &["fit", "constrain", "crop", "wrap", "stretch", "hfit", "vfit"]);
-        out.push(match random.within(0, 16) {
+        out.push(match random.within(0, 19) {
             0 | 1 => format!("wid={a}"),
             2 | 3 => format!("hei={b}"),
             4 => format!("scl={}.{c}", random.within(0, 4)),
@@ -259,6 +261,9 @@ fn small_query(random: &mut SplitMix64) -> String {
             14 => {
                 format!("fmt={}", pick(random, &["jpeg", "pjpeg", "png", "png-alpha", "webp", "webp-alpha,,lossless"]))
             }
+            15 => format!("op_brightness={}&op_contrast={x}&op_invert={}", y, c % 2),
+            16 => format!("op_hue={x}&op_saturation={y}&op_colorbalance={x},{y},{c}"),
+            17 => format!("op_colorize={a},{b},{c},{}", pick(random, &["off", "norm", "norm,40"])),
             _ => format!("dpr=on,{}.{c}&bgc=0x{b:02x}", c % 3),
         });
     }

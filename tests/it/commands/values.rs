@@ -92,6 +92,19 @@ const ROWS: &[Row] = &[
     row("op_usm", USM_GOOD, USM_BAD, &[]),
     row("op_usmR", USM_GOOD, USM_BAD, &[]),
     row("op_sharpen", &["0", "1"], &["2", "-1", "1,1", "true", "01"], &[]),
+    row("op_brightness", PERCENT_GOOD, PERCENT_BAD, &[]),
+    row("op_contrast", PERCENT_GOOD, PERCENT_BAD, &[]),
+    row("op_saturation", PERCENT_GOOD, PERCENT_BAD, &[]),
+    row("op_hue", &["0", "-180", "180", "77"], &["181", "-181", "1.5", "1,2", "90deg"], &[]),
+    row(
+        "op_colorbalance",
+        &["0,0,0", "-100,100,7"],
+        &["0,0", "0,0,0,0", "101,0,0", "0,-101,0", "0,0,.5", "0,,0", "1"],
+        &[],
+    ),
+    row("op_colorize", TINT_GOOD, TINT_BAD, &[]),
+    row("colorize", TINT_GOOD, TINT_BAD, &[]),
+    row("op_invert", &["0", "1"], &["2", "-1", "1,1", "true", "01"], &[]),
     row(
         "fmt",
         &[
@@ -129,6 +142,13 @@ const ROWS: &[Row] = &[
     row("id", &["", "x", "any thing, at all", "1e308"], &[], &[]),
     row("req", &["img", "IMG"], &["image", "1", "img,xml"], &["tmb", "props,json", "saveToFile", "mbrSet"]),
 ];
+
+const PERCENT_GOOD: &[&str] = &["0", "-100", "100", "-0", "007"];
+const PERCENT_BAD: &[&str] = &["101", "-101", "0.5", "1,2", "+5", "5%"];
+const TINT_GOOD: &[&str] =
+    &["ff8000", "0xFF8000", "ff800080", "1,2,3", "1,2,3,4", "ff8000,off", "1,2,3,NORM", "1,2,3,4,norm,100"];
+const TINT_BAD: &[&str] =
+    &["50", "0x70", "0,0,0,100k", "ff8000,20", "ff8000,norm,101", "ff8000,norm,-1", "ff8000,norm,1,1", "off", "red"];
 
 const USM_GOOD: &[&str] = &["0", "5", "1.75,0.3", "1.75,250,255", "1.75,0.3,2,0", "1,1,0,1"];
 const USM_BAD: &[&str] =

@@ -225,7 +225,11 @@ pub(super) fn check(picture: &Picture, source: &Source, place: &Place, lossy: bo
     let down = (y.seen[0]..y.seen[1]).map(|at| mean(columns.iter().map(|&column| picture.luma(column, at))));
     fits(&across.collect::<Vec<_>>(), &x, &source.bars(true)).map_err(|e| format!("columns {e}"))?;
     fits(&down.collect::<Vec<_>>(), &y, &source.bars(false)).map_err(|e| format!("rows {e}"))?;
-    tinted(picture, source, &x, &rows)?;
+    if place.is_grey {
+        colourless(picture)?;
+    } else {
+        tinted(picture, source, &x, &rows)?;
+    }
     padded(picture, place.pad, &x, &y, lossy)?;
     holed(picture, source, place, &x, &y)
 }
@@ -280,6 +284,14 @@ fn fits(measured: &[f64], mapping: &Mapping, bars: &[f64]) -> Result<(), String>
         }
     }
     Ok(())
+}
+
+/// R = G = B everywhere.
+fn colourless(picture: &Picture) -> Result<(), String> {
+    let size = picture.size();
+    let places = (0..size.h).flat_map(|y| (0..size.w).map(move |x| (x, y)));
+    let coloured = places.map(|(x, y)| (x, y, picture.at(x, y))).find(|(.., [r, g, b, _])| r != g || g != b);
+    coloured.map_or(Ok(()), |(x, y, px)| Err(format!("colour at {x},{y}: {px:?}")))
 }
 
 /// Left half redder, right half bluer.

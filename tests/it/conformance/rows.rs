@@ -21,7 +21,7 @@ pub(super) struct Row {
 /// What the reply shows.
 #[derive(Default)]
 pub(super) struct Content {
-    /// `dst=… src=… pad=… hole=…`: where the source's bars fall.
+    /// `dst=… src=… pad=… hole=…`, `grey`: where the source's bars fall, and that no colour is left of them.
     pub(super) place: Option<Place>,
     /// `says=a,b`: words of the error's text.
     pub(super) says: Vec<String>,
@@ -72,6 +72,8 @@ pub(super) struct Place {
     pub(super) pad: Option<Shown>,
     /// Where the source is transparent.
     pub(super) hole: Option<Shown>,
+    /// Whether the picture has lost its colours.
+    pub(super) is_grey: bool,
 }
 
 /// What shows where the picture does not.
@@ -158,7 +160,7 @@ fn row(line: &str) -> Result<Row, String> {
 
 fn content(text: &str) -> Result<Content, String> {
     let mut content = Content::default();
-    let (mut dst, mut src, mut pad, mut hole) = (None, None, None, None);
+    let (mut dst, mut src, mut pad, mut hole, mut is_grey) = (None, None, None, None, false);
     // Values hold spaces only in `says`, which therefore takes the rest of the line.
     let (words, says) = match text.find("says=") {
         Some(at) => (&text[..at], Some(&text[at + 5..])),
@@ -174,6 +176,7 @@ fn content(text: &str) -> Result<Content, String> {
             "src" => src = Some(rect(value)?),
             "pad" => pad = Some(shown(value)?),
             "hole" => hole = Some(shown(value)?),
+            "grey" => is_grey = true,
             "same" => content.same = Some(value.to_owned()),
             "differs" => content.differs = Some(value.to_owned()),
             "ignored" => content.ignored = Some(value.to_owned()),
@@ -191,7 +194,7 @@ fn content(text: &str) -> Result<Content, String> {
         }
     }
     if let (Some(dst), Some(src)) = (dst, src) {
-        content.place = Some(Place { dst, src, pad, hole });
+        content.place = Some(Place { dst, src, pad, hole, is_grey });
     }
     Ok(content)
 }
