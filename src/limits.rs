@@ -139,6 +139,14 @@ pub const INVALIDATE_ASSETS_MAX: usize = 10_000;
 pub const INVALIDATE_JSON_BYTES_MAX: usize = 2 << 20;
 /// How long a source that cannot be rendered is remembered as such, ms.
 pub const NEGATIVE_MS_MAX: u64 = 10_000;
+/// How long a rendition may be kept that left a candidate out for lack of time, s: a better one is made meanwhile.
+pub const HURRIED_TTL_S_MAX: u64 = 60;
+/// Renditions that wait to be made anew with all candidates: more will be asked for again.
+pub const UPGRADES_WAITING_MAX: usize = 256;
+/// How long making one anew may take, ms.
+pub const UPGRADE_MS_MAX: u64 = 60_000;
+/// How often the next one looks whether a lane is free, ms.
+pub const UPGRADE_PAUSE_MS: u64 = 100;
 /// Failures that are remembered.
 pub const NEGATIVES_REMEMBERED_MAX: usize = 4096;
 /// Hashes of sources remembered.

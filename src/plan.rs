@@ -398,16 +398,25 @@ pub struct Verdict {
     pub tried: Vec<(EncodeSpec, u64)>,
     /// The one that is served.
     pub served: EncodeSpec,
+    /// Candidates that were left out because there was no time for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<EncodeSpec>,
 }
 
 impl Verdict {
     /// One word for the format that came of several candidates: its name, or `larger` if none was smaller than what was
-    /// asked for.
+    /// asked for, or `deadline` if there was no time to try them all.
     pub fn reason(&self) -> &'static str {
         match self.tried.first() {
+            _ if self.is_hurried() => "deadline",
             Some((requested, _)) if *requested == self.served => "larger",
             _ => self.served.name(),
         }
+    }
+
+    /// Whether another time might come to another end.
+    pub fn is_hurried(&self) -> bool {
+        !self.skipped.is_empty()
     }
 
     /// Bytes that the candidate tried last is smaller than the format asked for, negative if it is larger; `None` if

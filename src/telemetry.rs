@@ -88,11 +88,15 @@ pub enum CacheEvent {
     Corrupt,
     /// Not written to disk, or not removed from it: too much waited, or there is no disk just now.
     NotWritten,
+    /// Rendered while there was no time for a candidate.
+    Hurried,
+    /// Rendered again with all its candidates, while no client waited.
+    Upgraded,
 }
 
 impl CacheEvent {
     /// Each with its metric, the metric's label if it has one, and what it counts.
-    const ALL: [(Self, &'static str, Option<MetricLabel>, &'static str); 8] = [
+    const ALL: [(Self, &'static str, Option<MetricLabel>, &'static str); 10] = [
         (Self::HitMemory, "calotype_cache_hits", Some(("part", "memory")), "derivatives served from the cache"),
         (Self::HitDisk, "calotype_cache_hits", Some(("part", "disk")), "derivatives served from the cache"),
         (Self::Miss, "calotype_cache_misses", None, "derivatives that were not in the cache"),
@@ -101,6 +105,8 @@ impl CacheEvent {
         (Self::Invalidated, "calotype_cache_invalidations", None, "companies and assets that were invalidated"),
         (Self::Corrupt, "calotype_cache_corrupt", None, "damaged files found in the cache's directory"),
         (Self::NotWritten, "calotype_cache_not_written", None, "entries left out of the cache's directory"),
+        (Self::Hurried, "calotype_hurried", None, "derivatives with no time for a candidate"),
+        (Self::Upgraded, "calotype_upgrades", None, "hurried derivatives that were made anew"),
     ];
 }
 

@@ -27,14 +27,19 @@ pub(super) struct Queued {
 pub(super) struct Gate {
     pub(super) deadline: Deadline,
     pub(super) cancel: Cancel,
+    /// Nobody waits for it: it takes no lane that somebody needs.
+    pub(super) gives_way: bool,
 }
 
 impl Gate {
     /// To be passed before each stage.
     ///
     /// # Errors
-    /// `Cancelled`, `Deadline`.
-    pub(super) fn check(&self, before: &'static str) -> Result<()> {
+    /// `Cancelled`, `Deadline`; `Busy` if it has to give way.
+    pub(super) fn check(&self, shared: &Shared, before: &'static str) -> Result<()> {
+        if self.gives_way && !shared.has_spare_lane() {
+            return Err(shared.busy());
+        }
         self.cancel.check(before)?;
         if Instant::now() >= self.deadline.get() { Err(Error::Deadline { before }) } else { Ok(()) }
     }
@@ -62,7 +67,9 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn new(shared: Arc<Shared>, slot: Slot, done: Done) -> Self {
-        shared.running.fetch_add(1, Ordering::Relaxed);
+        if !slot.is_spare {
+            shared.running.fetch_add(1, Ordering::Relaxed);
+        }
         Self { shared, slot, permit: None, done }
     }
 
@@ -74,7 +81,9 @@ impl Answer {
     /// Counts, gives everything back, and answers last: whoever hears of it finds the place free and the count right.
     pub(super) fn send(self, outcome: Outcome) {
         let Self { shared, slot, permit, done } = self;
-        shared.running.fetch_sub(1, Ordering::Relaxed);
+        if !slot.is_spare {
+            shared.running.fetch_sub(1, Ordering::Relaxed);
+        }
         if is_cancelled(&outcome) {
             shared.telemetry.cancelled();
         }

@@ -7,17 +7,24 @@ use crate::plan::{EncodeLadder, EncodeSpec, Verdict};
 
 /// Encodes the format asked for, then the candidates in order until one is strictly smaller: that one is served.
 ///
+/// `fits` says whether there is time for a candidate: one that does not fit is left out, and the next one looked at.
 /// `encode` makes one encoding; it is called at most once a rung.
 ///
 /// # Errors
 /// What `encode` says of any rung that is tried.
 pub fn climb(
     ladder: &EncodeLadder,
+    fits: impl Fn(&EncodeSpec) -> bool,
     mut encode: impl FnMut(&EncodeSpec) -> Result<Vec<u8>>,
 ) -> Result<(Bytes, Verdict)> {
     let requested = encode(&ladder.requested)?;
-    let mut verdict = Verdict { tried: vec![(ladder.requested, requested.len() as u64)], served: ladder.requested };
+    let tried = vec![(ladder.requested, requested.len() as u64)];
+    let mut verdict = Verdict { tried, served: ladder.requested, skipped: Vec::new() };
     for spec in &ladder.candidates {
+        if !fits(spec) {
+            verdict.skipped.push(*spec);
+            continue;
+        }
         let bytes = encode(spec)?;
         verdict.tried.push((*spec, bytes.len() as u64));
         if bytes.len() < requested.len() {
@@ -43,8 +50,8 @@ mod tests {
     fn check(candidates: &[EncodeSpec], lengths: &[(EncodeSpec, usize)], tried: &[EncodeSpec], want: EncodeSpec) {
         let ladder = EncodeLadder { requested: JPEG, candidates: candidates.to_vec() };
         let length = |spec: &EncodeSpec| lengths.iter().find(|(known, _)| known == spec).unwrap().1;
-        let (bytes, verdict) = climb(&ladder, |spec| Ok(vec![7; length(spec)])).unwrap();
-        assert_eq!(verdict.served, want);
+        let (bytes, verdict) = climb(&ladder, |_| true, |spec| Ok(vec![7; length(spec)])).unwrap();
+        assert_eq!((verdict.served, verdict.skipped.as_slice()), (want, &[][..]));
         assert_eq!(bytes.len(), length(&want));
         let sizes: Vec<_> = tried.iter().map(|spec| (*spec, length(spec) as u64)).collect();
         assert_eq!(verdict.tried, sizes);
@@ -67,12 +74,30 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_is_left_out_and_the_next_one_tried() {
+        let ladder = EncodeLadder { requested: JPEG, candidates: vec![WEBP, LOSSLESS] };
+        let of = |fits: &[EncodeSpec], lossless: usize| {
+            let encode = |spec: &EncodeSpec| match spec {
+                EncodeSpec::WebpLossless => Ok(vec![0; lossless]),
+                _ => Ok(vec![0; 10]),
+            };
+            let (bytes, verdict) = climb(&ladder, |spec| fits.contains(spec), encode).unwrap();
+            (bytes.len(), verdict.tried.len(), verdict.reason(), verdict.served, verdict.skipped)
+        };
+        assert_eq!(of(&[LOSSLESS], 9), (9, 2, "deadline", LOSSLESS, vec![WEBP]));
+        assert_eq!(of(&[LOSSLESS], 10), (10, 2, "deadline", JPEG, vec![WEBP]));
+        assert_eq!(of(&[], 9), (10, 1, "deadline", JPEG, vec![WEBP, LOSSLESS]));
+        assert_eq!(of(&[WEBP], 9), (10, 2, "deadline", JPEG, vec![LOSSLESS]));
+    }
+
+    #[test]
     fn an_encoder_that_fails_is_an_error() {
         let ladder = EncodeLadder { requested: JPEG, candidates: vec![WEBP] };
-        let failed = climb(&ladder, |spec| match spec {
+        let encode = |spec: &EncodeSpec| match spec {
             EncodeSpec::Jpeg { .. } => Ok(vec![0; 4]),
             _ => Err(Error::Encode { format: "webp", reason: String::from("no") }),
-        });
+        };
+        let failed = climb(&ladder, |_| true, encode);
         assert!(matches!(failed, Err(Error::Encode { format: "webp", .. })));
     }
 }

@@ -8,6 +8,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 
 use super::budget::Permit;
 use super::job::{Answer, Gate, Pending, Queued, Step, caught, caught_callback};
+use super::pace::Room;
 use super::{Rendered, Shared, Work, climb, job_bytes_max};
 use crate::codec;
 use crate::engine::placement::{self, JobShape, QueueWaits, Side};
@@ -92,13 +93,13 @@ fn finish(shared: &Arc<Shared>, lane: &Lane) {
 fn begin(shared: &Arc<Shared>, lane: &Lane, queued: Queued) {
     let Queued { slot, work, done, submitted } = queued;
     let Work { read, source_bytes, header, plans, deadline, cancel } = work;
-    let gate = Gate { deadline, cancel };
+    let gate = Gate { deadline, cancel, gives_way: slot.is_spare };
     lane.quiet_until(gate.deadline.get());
     let mut answer = Answer::new(Arc::clone(shared), slot, done);
     let begun = caught(|| {
-        gate.check("decode")?;
+        gate.check(shared, "decode")?;
         let permit = memory(shared, lane, &gate, job_bytes_max(source_bytes, &header, &plans, shared.lanes.len()))?;
-        gate.check("decode")?;
+        gate.check(shared, "decode")?;
         let start = Instant::now();
         let bytes = read()?;
         let native_is_rgb = matches!(header.native.model, Model::Rgb | Model::Grey);
@@ -119,9 +120,13 @@ fn begin(shared: &Arc<Shared>, lane: &Lane, queued: Queued) {
 /// Waits in line for memory, taking steps of other jobs meanwhile: they may hold what is waited for.
 fn memory(shared: &Arc<Shared>, lane: &Lane, gate: &Gate, bytes: u64) -> Result<Permit> {
     let request = shared.budget.request(bytes)?;
+    if gate.gives_way {
+        // In line it would hold up those behind it.
+        return if request.granted.try_recv().is_ok() { Ok(request.claim()) } else { Err(shared.busy()) };
+    }
     loop {
         // After getting in line: whoever cancels from now on wakes those who are in it.
-        gate.check("decode")?;
+        gate.check(shared, "decode")?;
         let patience = gate.deadline.get().saturating_duration_since(Instant::now());
         select! {
             recv(request.granted) -> _ => return Ok(request.claim()),
@@ -179,7 +184,9 @@ fn dispatch(shared: &Arc<Shared>, lane: &Lane, sources: &Sources, pending: Vec<P
             plans: group.iter().map(|pending| Arc::clone(&pending.plan)).collect(),
             cancel: first.gate.cancel.clone(),
         };
-        match gpu_takes(shared, &job) {
+        // What nobody waits for does not make those wait who share the GPU.
+        let gpu = if first.gate.gives_way { None } else { gpu_takes(shared, &job) };
+        match gpu {
             Some((gpu, busy)) => submit(shared, gpu, busy, job, source, group),
             None => {
                 for pending in group {
@@ -274,11 +281,12 @@ fn take(shared: &Shared, lane: &Lane, step: Step) {
         };
         let start = Instant::now();
         let gate = &pending.gate;
-        let is_ycbcr = matches!(image.format().model, Model::Ycbcr(_));
+        let (size, is_ycbcr) = (image.size(), matches!(image.format().model, Model::Ycbcr(_)));
         let image = Arc::new(image);
         let mut rgb = None;
-        let (bytes, verdict) = climb(&pending.plan.encode, |spec| {
-            gate.check("encode")?;
+        let fits = |spec: &EncodeSpec| gate.gives_way || shared.pace.fits(spec, size, room(shared, gate));
+        let (bytes, verdict) = climb(&pending.plan.encode, fits, |spec| {
+            gate.check(shared, "encode")?;
             let image = if is_ycbcr && !spec.takes_ycbcr() {
                 match &mut rgb {
                     Some(rgb) => &*rgb,
@@ -287,12 +295,21 @@ fn take(shared: &Shared, lane: &Lane, step: Step) {
             } else {
                 &*image
             };
-            codec::encode(image, spec)
+            let begun = Instant::now();
+            let encoded = codec::encode(image, spec);
+            shared.pace.saw(spec, size, begun.elapsed());
+            encoded
         })?;
         pending.timings.encode = start.elapsed();
         Ok(Rendered { bytes, verdict, timings: pending.timings, engine })
     });
     pending.answer(result);
+}
+
+/// What a candidate has to fit into just now.
+fn room(shared: &Shared, gate: &Gate) -> Room {
+    let left = gate.deadline.get().saturating_duration_since(Instant::now());
+    Room { left, waiting: shared.waiting(), waiting_max: shared.options.queue_jobs_max }
 }
 
 /// The same pixels as R G B, for candidates that are not encoded from Y Cb Cr.
@@ -310,7 +327,7 @@ fn to_rgb(shared: &Shared, image: &Arc<Image>, gate: &Gate) -> Result<Image> {
 
 /// Runs the passes of one rendition on the CPU.
 fn passes(shared: &Shared, pending: &mut Pending, source: Arc<Image>) -> Result<(Image, &'static str)> {
-    pending.gate.check("passes")?;
+    pending.gate.check(shared, "passes")?;
     let cpu = &*shared.cpu;
     let job = Job { source, plans: vec![Arc::clone(&pending.plan)], cancel: pending.gate.cancel.clone() };
     let Completion { mut images, pass_time } = engine::run(cpu, job);

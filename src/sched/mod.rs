@@ -4,7 +4,8 @@
 //! encode. CPU lanes do all of it; where a GPU takes the passes, what comes back is encoded on a CPU lane. Invariants:
 //! waiting and running jobs together never exceed `queue_jobs_max`; every job admitted is answered exactly once,
 //! whatever panics; nothing is begun for a job that nobody waits for or that is past its deadline; what is begun is
-//! finished before something new is begun.
+//! finished before something new is begun; a job that no client waits for has no place in the queue and takes no lane that
+//! a client needs.
 
 mod budget;
 mod deadline;
@@ -12,6 +13,7 @@ mod job;
 mod ladder;
 mod lane;
 mod needs;
+mod pace;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -28,6 +30,7 @@ use self::job::{Queued, Step};
 pub use self::ladder::climb;
 use self::lane::Lane;
 pub use self::needs::job_bytes_max;
+use self::pace::Pace;
 use crate::engine::placement::CostTable;
 use crate::engine::{Cancel, Engine};
 use crate::error::{Error, Result};
@@ -114,8 +117,13 @@ struct Shared {
     budget: Arc<Budget>,
     /// Renditions that are begun and go on: bounded by the jobs in hand, each of which has a bounded number of them.
     steps: (Sender<Step>, Receiver<Step>),
+    /// Clients' jobs, waiting or running …
     in_hand: AtomicUsize,
+    /// … and running.
     running: AtomicUsize,
+    /// Somebody has the spare slot.
+    is_spare_taken: AtomicBool,
+    pace: Pace,
     is_draining: AtomicBool,
     lanes: Vec<Lane>,
     /// Called when the last job in hand is done.
@@ -123,7 +131,27 @@ struct Shared {
 }
 
 /// The right to one job. Dropped, the next may come.
-pub struct Slot(Arc<Shared>);
+pub struct Slot {
+    shared: Arc<Shared>,
+    /// It is the one for a job that no client waits for.
+    is_spare: bool,
+}
+
+impl Shared {
+    /// Clients' jobs that wait for a lane.
+    fn waiting(&self) -> usize {
+        self.in_hand.load(Ordering::SeqCst).saturating_sub(self.running.load(Ordering::Relaxed))
+    }
+
+    /// Whether a lane is left when each client's job has its own.
+    fn has_spare_lane(&self) -> bool {
+        !self.is_draining.load(Ordering::SeqCst) && self.in_hand.load(Ordering::SeqCst) < self.lanes.len()
+    }
+
+    fn busy(&self) -> Error {
+        Error::Busy { lane: "cpu", depth: self.options.queue_jobs_max }
+    }
+}
 
 impl Sched {
     /// Starts the lanes. `idle` is called whenever no job is waiting or running any more.
@@ -145,13 +173,16 @@ impl Sched {
             steps: unbounded(),
             in_hand: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
+            is_spare_taken: AtomicBool::new(false),
+            pace: Pace::new(),
             is_draining: AtomicBool::new(false),
             lanes: (0..options.threads.max(1)).map(|_| Lane::new()).collect(),
             idle: Box::new(idle),
             options,
             telemetry,
         });
-        let (jobs, queue) = bounded(options.queue_jobs_max);
+        // One more for the spare slot.
+        let (jobs, queue) = bounded(options.queue_jobs_max + 1);
         for i in 0..shared.lanes.len() {
             let (shared, queue) = (Arc::clone(&shared), queue.clone());
             thread::Builder::new()
@@ -169,13 +200,18 @@ impl Sched {
     pub fn admit(&self) -> Result<Slot> {
         let depth = self.shared.options.queue_jobs_max;
         let more = |in_hand| (in_hand < depth).then_some(in_hand + 1);
-        self.shared
-            .in_hand
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
-            .map_err(|_| Error::Busy { lane: "cpu", depth })?;
-        let slot = Slot(Arc::clone(&self.shared));
+        self.shared.in_hand.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).map_err(|_| self.shared.busy())?;
+        let slot = Slot { shared: Arc::clone(&self.shared), is_spare: false };
         // After the count, so that a drain that saw none in hand can rely on it.
         if self.shared.is_draining.load(Ordering::SeqCst) { Err(Error::Draining) } else { Ok(slot) }
+    }
+
+    /// The place of a job that no client waits for, beside the queue: there is one, and none while clients need every
+    /// lane. Such a job tries all candidates, stays away from the GPU, and ends with `Busy` before its next stage when a
+    /// client needs its lane or its memory.
+    pub fn spare(&self) -> Option<Slot> {
+        let is_free = self.shared.has_spare_lane() && !self.shared.is_spare_taken.swap(true, Ordering::SeqCst);
+        is_free.then(|| Slot { shared: Arc::clone(&self.shared), is_spare: true })
     }
 
     /// Puts a job in line.
@@ -185,7 +221,7 @@ impl Sched {
         if let Err(refused) = self.jobs.try_send(queued) {
             let Queued { slot, done, .. } = *refused.into_inner();
             drop(slot);
-            done(Err(Error::Busy { lane: "cpu", depth: self.shared.options.queue_jobs_max }));
+            done(Err(self.shared.busy()));
         }
     }
 
@@ -213,7 +249,7 @@ impl Sched {
             return Err(Error::Draining);
         }
         let depth = self.shared.options.queue_jobs_max;
-        if self.in_hand() < depth { Ok(()) } else { Err(Error::Busy { lane: "cpu", depth }) }
+        if self.in_hand() < depth { Ok(()) } else { Err(self.shared.busy()) }
     }
 
     /// Refuses new jobs from now on.
@@ -224,7 +260,7 @@ impl Sched {
         }
     }
 
-    /// Jobs waiting or running.
+    /// Clients' jobs, waiting or running.
     pub fn in_hand(&self) -> usize {
         self.shared.in_hand.load(Ordering::SeqCst)
     }
@@ -236,10 +272,9 @@ impl Sched {
 
     /// What is so just now.
     pub fn load(&self) -> Load {
-        let running = self.shared.running.load(Ordering::Relaxed);
         Load {
-            waiting: self.in_hand().saturating_sub(running),
-            running,
+            waiting: self.shared.waiting(),
+            running: self.shared.running.load(Ordering::Relaxed),
             memory_bytes: self.shared.budget.granted(),
             lanes_stuck: self.shared.lanes.iter().filter(|lane| !lane.is_alive()).count(),
             ..Load::default()
@@ -269,8 +304,10 @@ impl Sched {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if self.0.in_hand.fetch_sub(1, Ordering::SeqCst) == 1 {
-            (self.0.idle)();
+        if self.is_spare {
+            self.shared.is_spare_taken.store(false, Ordering::SeqCst);
+        } else if self.shared.in_hand.fetch_sub(1, Ordering::SeqCst) == 1 {
+            (self.shared.idle)();
         }
     }
 }

@@ -5,8 +5,8 @@
 //! that was begun before an invalidation is found after it.
 
 use std::fmt::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 use super::meta::Outline;
 use super::recent::Recent;
 use super::sources::{Found, Sources};
+use super::upgrades::{Finder, Upgrade, Upgrades};
 use super::{blocking, broken_off};
 use crate::cache::{Cache, Entry, Flights, Note, Stamp, Target};
 use crate::catalog::Company;
@@ -65,6 +66,8 @@ pub(super) struct Ask {
     pub(super) id: String,
     /// Taken before the source was looked for.
     pub(super) stamp: Stamp,
+    /// How its source was found.
+    pub(super) find: Finder,
     pub(super) found: Found,
     pub(super) plan: Arc<Plan>,
     pub(super) cache: ServerCache,
@@ -76,6 +79,12 @@ impl Ask {
         let Self { stamp, found, plan, .. } = self;
         Outline::new(Arc::clone(plan), decision, commands, company, (&found.source.version, *stamp))
     }
+
+    /// The same rendition once more, later.
+    fn upgrade(&self, key: u128) -> Upgrade {
+        let Self { id, stamp, find, plan, .. } = self;
+        Upgrade { key, id: id.clone(), stamp: *stamp, find: Arc::clone(find), plan: Arc::clone(plan) }
+    }
 }
 
 /// Derivatives from the cache or from the lanes.
@@ -84,6 +93,7 @@ pub(super) struct Derivatives {
     flights: Arc<Flights<u128, Deadline, Landing>>,
     /// By key: when it failed, and how.
     failed: Recent<u128, (Instant, Arc<Error>)>,
+    upgrades: Upgrades,
     hashing: Semaphore,
     sources: Arc<Sources>,
     sched: Arc<Sched>,
@@ -104,6 +114,7 @@ impl Derivatives {
             cache,
             flights: Arc::default(),
             failed: Recent::new(limits::NEGATIVES_REMEMBERED_MAX),
+            upgrades: Upgrades::default(),
             hashing: Semaphore::new(limits::SOURCES_HASHED_MAX),
             sources,
             sched,
@@ -129,6 +140,7 @@ impl Derivatives {
         if let (Some(hash), true) = (ask.found.hash, ask.cache != ServerCache::Update) {
             let key = key(ask.stamp, hash, &ask.plan);
             if let Some(hit) = self.at_hand(key) {
+                self.look_after(&hit, || ask.upgrade(key));
                 return hit.map_err(|error| error.repeated());
             }
         }
@@ -270,6 +282,13 @@ impl Derivatives {
             None => self.hash(&mut ask.found, &ask.id).await.map_err(Arc::new)?,
         };
         let key = key(ask.stamp, hash, &ask.plan);
+        let upgrade = ask.upgrade(key);
+        let landing = self.land(ask, key, hash, deadline).await;
+        self.look_after(&landing, || upgrade);
+        landing
+    }
+
+    async fn land(self: &Arc<Self>, ask: Ask, key: u128, hash: u128, deadline: Deadline) -> Landing {
         if ask.cache != ServerCache::Update {
             // Another flight may have landed since this one was asked for.
             if let Some(hit) = self.at_hand(key) {
@@ -285,6 +304,60 @@ impl Derivatives {
             self.remember(key, error);
         }
         landing
+    }
+
+    /// A rendition that was made in a hurry is made anew when there is time.
+    fn look_after(self: &Arc<Self>, landing: &Landing, upgrade: impl FnOnce() -> Upgrade) {
+        let is_hurried = landing.as_ref().is_ok_and(|derivative| derivative.entry.note.verdict.is_hurried());
+        if is_hurried && self.upgrades.add(upgrade()) {
+            tokio::spawn(Self::upgrade_all(Arc::downgrade(self)));
+        }
+    }
+
+    /// Makes anew whatever waits for it, one after the other, whenever no client needs the lane.
+    async fn upgrade_all(this: Weak<Self>) {
+        let pause = Duration::from_millis(limits::UPGRADE_PAUSE_MS);
+        while let Some(derivatives) = this.upgrade() {
+            if let Some(slot) = derivatives.sched.spare() {
+                let Some(upgrade) = derivatives.upgrades.next() else { return };
+                let made = derivatives.upgrade(upgrade, slot).await;
+                derivatives.upgrades.done();
+                match made {
+                    Ok(()) => continue,
+                    // A client came first, most likely. The next hit on it puts it in line again.
+                    Err(error) => tracing::debug!(%error, "not made anew"),
+                }
+            }
+            drop(derivatives);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Makes one anew, if it is still there and as it was.
+    async fn upgrade(&self, upgrade: Upgrade, slot: Slot) -> Result<()> {
+        let Upgrade { key, id, stamp, find, plan } = upgrade;
+        match self.cache.in_memory(key) {
+            Some(entry) if !entry.note.verdict.is_hurried() => return Ok(()),
+            None if !self.cache.has_disk() => return Ok(()),
+            Some(_) | None => {}
+        }
+        let mut found = blocking(move || find()).await?;
+        let hash = match found.hash {
+            Some(hash) => hash,
+            None => self.hash(&mut found, &id).await?,
+        };
+        // Another source by now: nobody will ask for this one again.
+        if self::key(stamp, hash, &plan) != key {
+            return Ok(());
+        }
+        let deadline = Instant::now() + Duration::from_millis(limits::UPGRADE_MS_MAX);
+        let mut run = self.run(&id, slot, found, vec![plan], deadline.into(), Some(hash)).await?;
+        let derivative = run.renditions.pop().unwrap_or_else(|| Err(broken_off()))?;
+        if run.is_of_hash {
+            self.cache.insert(key, derivative.entry);
+            self.telemetry.cache(CacheEvent::Upgraded);
+        }
+        Ok(())
     }
 
     /// What memory knows: a rendition, or that there can be none.
@@ -386,6 +459,9 @@ impl Derivatives {
         drop(leave);
         for (derivative, (key, size)) in renditions.iter().zip(keys) {
             let Ok(Derivative { entry, timings, engine }) = derivative else { continue };
+            if entry.note.verdict.is_hurried() {
+                self.telemetry.cache(CacheEvent::Hurried);
+            }
             self.telemetry.rendition(&Line {
                 id,
                 key,

@@ -56,6 +56,7 @@ pub fn verdict(verdict: &Verdict) -> Value {
         "reason": verdict.reason(),
         "saved_bytes": verdict.saved(),
         "tried": verdict.tried.iter().map(tried).collect::<Vec<_>>(),
+        "skipped": verdict.skipped.iter().map(spec).collect::<Vec<_>>(),
     })
 }
 

@@ -7,11 +7,11 @@ use super::Rendition;
 use super::derivatives::{Derivative, Kept};
 use crate::cache::{Entry, Stamp};
 use crate::catalog::Company;
-use crate::decide;
 use crate::pixel::Size;
 use crate::plan::{Decision, FormatReason, Plan, Verdict};
 use crate::request::Commands;
 use crate::store::Version;
+use crate::{decide, limits};
 
 /// What is known of a rendition beside its bytes.
 #[derive(Clone, Debug)]
@@ -62,6 +62,12 @@ impl Freshness {
             max_age_s: max_age_s(company.expiration_hours),
             stale_while_revalidate_s: company.stale_while_revalidate_s,
         }
+    }
+
+    /// Of a rendition that a better one will replace.
+    fn hurried(self) -> Self {
+        let most = limits::HURRIED_TTL_S_MAX;
+        Self { max_age_s: Some(self.max_age_s.map_or(most, |seconds| seconds.min(most))), ..self }
     }
 }
 
@@ -124,12 +130,18 @@ impl Outline {
                 Some(decision.format_reason.word())
             }
         };
+        let is_hurried = verdict.is_some_and(Verdict::is_hurried);
+        let never_expires = meta.freshness.max_age_s.is_none();
+        // Whoever asks whether what he has is still right is told yes, unchecked, where nothing expires: he must not ask.
+        let has_validators = !(is_hurried && never_expires);
         Meta {
             mime: known.map(|spec| spec.mime()),
             reason,
             saved: verdict.and_then(Verdict::saved),
             length: entry.map(|entry| entry.body.len() as u64),
-            etag: entry.map(|entry| etag(entry.hash)),
+            etag: entry.filter(|_| has_validators).map(|entry| etag(entry.hash)),
+            last_modified: meta.last_modified.filter(|_| has_validators),
+            freshness: if is_hurried { meta.freshness.hurried() } else { meta.freshness },
             ..meta
         }
     }
@@ -173,9 +185,17 @@ mod tests {
     }
 
     #[test]
+    fn a_hurried_rendition_is_kept_for_a_minute_at_most() {
+        for (company, hurried) in [(None, 60), (Some(36_000), 60), (Some(30), 30), (Some(0), 0)] {
+            let of_company = Freshness { is_kept: true, max_age_s: company, stale_while_revalidate_s: 5 };
+            assert_eq!(of_company.hurried(), Freshness { max_age_s: Some(hurried), ..of_company });
+        }
+    }
+
+    #[test]
     fn tags_are_strong_and_quoted() {
         // XXH3-128 of nothing, seed 0: the reference implementation's own vector.
-        let kept = Kept { verdict: Verdict { tried: Vec::new(), served: EncodeSpec::Png } };
+        let kept = Kept { verdict: Verdict { tried: Vec::new(), served: EncodeSpec::Png, skipped: Vec::new() } };
         assert_eq!(etag(Entry::new(kept, b"").hash), "\"99aa06d3014798d86001c324468d497f\"");
         assert_eq!(etag(10), "\"0000000000000000000000000000000a\"");
     }

@@ -11,6 +11,7 @@ pub mod explain;
 mod meta;
 mod recent;
 mod sources;
+mod upgrades;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -23,6 +24,7 @@ use self::derivatives::{Ask, Derivative, Derivatives, Wanted};
 use self::meta::Outline;
 pub use self::meta::{Freshness, Meta};
 use self::sources::{Found, Sources};
+use self::upgrades::Finder;
 use crate::cache::{self, Cache, Stamp, Target};
 use crate::catalog::{Catalog, Company, SourceRoot};
 use crate::codec::Allow;
@@ -295,7 +297,8 @@ impl Service {
             };
             let commands = parsed(queries, company)?;
             let stamp = self.derivatives.stamp(&owner.root_id, &asset_name(&source.asset));
-            let found = blocking(self.finder(owner.source.clone(), &id, source)?).await?;
+            let find = self.finder(owner.source.clone(), &id, source)?;
+            let found = blocking(move || find()).await?;
             let (outlines, plans) = outlined(commands, stamp, &found, company, &source.hints);
             let renditions = if plans.is_empty() {
                 Vec::new()
@@ -448,19 +451,14 @@ impl Service {
     ///
     /// # Errors
     /// `Request`: the asset's name has a character that no asset's name has.
-    fn finder(
-        &self,
-        root: SourceRoot,
-        id: &str,
-        request: &ImageRequest,
-    ) -> Result<impl FnOnce() -> Result<Found> + Send + 'static> {
+    fn finder(&self, root: SourceRoot, id: &str, request: &ImageRequest) -> Result<Finder> {
         // protocol.md 1.1: neither is permitted in an object, not even encoded.
         if request.asset.iter().any(|element| element.contains([',', '?'])) {
             let got = crate::error::shortened(id);
             return Err(Error::Request { got, want: "an asset's name without , and ?".into() });
         }
         let (sources, id, asset) = (Arc::clone(&self.sources), id.to_owned(), request.asset.clone());
-        Ok(move || sources.stored(&root, &id, &asset))
+        Ok(Arc::new(move || sources.stored(&root, &id, &asset)))
     }
 
     /// Finds the source of a request and plans its rendition.
@@ -473,9 +471,11 @@ impl Service {
     ) -> Result<(Ask, Decision)> {
         // Before the source is looked at: an invalidation from now on must not be missed.
         let stamp = self.derivatives.stamp(&company.root_id, &asset_name(&request.asset));
-        let found = blocking(self.finder(company.source.clone(), id, request)?).await?;
+        let find = self.finder(company.source.clone(), id, request)?;
+        let look = Arc::clone(&find);
+        let found = blocking(move || look()).await?;
         let (plan, decision) = planned(commands, &found.header, company, &request.hints)?;
-        let ask = Ask { id: id.to_owned(), stamp, found, plan: Arc::new(plan), cache: commands.cache.server };
+        let ask = Ask { id: id.to_owned(), stamp, find, found, plan: Arc::new(plan), cache: commands.cache.server };
         Ok((ask, decision))
     }
 }

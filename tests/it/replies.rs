@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use calotype::catalog::{Company, NetworkSignal};
 use calotype::decide::Hints;
 
-use crate::http::{Reply, Site};
+use crate::daemon::Process;
+use crate::http::{Client, Reply, Site, head};
 
 type Change = fn(&mut Company);
 
@@ -311,4 +312,46 @@ fn the_originals_header_name_is_said_where_it_is_wanted() {
         assert_eq!(reply.header("x-adobe-smart-imaging"), reply.header("x-smart-imaging"));
     }
     assert!(!site.get("/is/image/Co/A?wid=30&bfc=off").has("x-adobe-smart-imaging"));
+}
+
+#[test]
+fn a_crowd_gets_webp_for_a_minute_and_avif_when_it_is_gone() {
+    let mut process = Process::stopped("");
+    process.configure("threads = 1\nqueue_jobs_max = 4", "bfc = true\nexpiration_hours = -1\nuse_last_modified = true");
+    process.run();
+    let begin = |target: &str| {
+        let mut client = Client::unix(&process.data);
+        client.send(head("GET", &format!("/is/image/Co/{target}"), &[BOTH]));
+        client
+    };
+    let target = "big?wid=1190&op_usm=5,10,0,0";
+    let mut first = begin(target);
+    process.until("at work", || process.metric("calotype_jobs_running") == 1);
+    let crowd = ["A?wid=20", "A?wid=21", "A?wid=22"].map(begin);
+    process.until("a crowd", || process.metric("calotype_jobs_waiting") == 3);
+    let first = first.reply(false);
+    let of = |name| first.header(name);
+    assert_eq!((first.status, of("content-type"), of("x-smart-imaging-reason")), (200, "image/webp", "deadline"));
+    assert!(of("x-smart-imaging").parse::<i64>().unwrap() > 0, "{first}");
+    assert_eq!((of("cache-control"), of("vary")), ("public, max-age=60", "Accept"));
+    // Where nothing expires, every question is answered with 304, unchecked: nobody may hold what he could ask about.
+    assert!(!first.has("etag") && !first.has("last-modified"), "{first}");
+    for mut client in crowd {
+        let reply = client.reply(false);
+        assert_eq!(
+            (reply.status, reply.header("cache-control")),
+            (200, "public, max-age=31536000, immutable"),
+            "{reply}"
+        );
+    }
+    process.until("made anew", || process.metric("calotype_upgrades") == 1);
+    let renders = process.metric("calotype_renders");
+    let better = begin(target).reply(false);
+    let of = |name| better.header(name);
+    assert_eq!((better.status, of("content-type"), of("x-smart-imaging-reason")), (200, "image/avif", "avif"));
+    assert_eq!(of("cache-control"), "public, max-age=31536000, immutable");
+    assert!(better.has("etag") && better.has("last-modified") && better.body.len() < first.body.len(), "{better}");
+    assert_eq!((process.metric("calotype_renders"), process.metric("calotype_hurried")), (renders, 1));
+    let explained = Client::unix(&process.admin).ask("GET", &format!("/v1/explain/Co/{target}"), &[BOTH]).text();
+    assert!(explained.contains("\"skipped\": []"), "{explained}");
 }
