@@ -85,12 +85,8 @@ fn figures(runtime: &Runtime, service: &Service, socket: &Path, dir: &Path) {
 }
 
 fn image(runtime: &Runtime, service: &Service) -> Bytes {
-    let request = ImageRequest {
-        company: String::from("bench"),
-        asset: vec![String::from("photo")],
-        query: String::from(QUERY),
-        hints: Hints::default(),
-    };
+    let request =
+        ImageRequest { path: String::from("/bench/photo"), query: String::from(QUERY), hints: Hints::default() };
     runtime.block_on(service.image(&request, Instant::now() + DEADLINE)).expect("a rendition").bytes
 }
 

@@ -73,8 +73,8 @@ pub const BATCH_WAIT_US_MAX: u64 = 500;
 pub const BATCH_JOBS_MAX: usize = 16;
 /// … or this many bytes of sources.
 pub const BATCH_BYTES_MAX: u64 = 256 << 20;
-/// Bytes of one configuration file.
-pub const CONFIG_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of one configuration file: room for a hundred thousand records.
+pub const CONFIG_BYTES_MAX: u64 = 64 << 20;
 /// Jobs waiting for the GPU engine; above it a job is Busy at once.
 pub const GPU_QUEUE_JOBS_MAX: usize = 256;
 /// A job whose source has more bytes is a GPU batch of its own: nobody small waits for it, and it waits for nobody.

@@ -1,7 +1,17 @@
-//! What a site owner configured: companies and their presets.
+//! What a site owner configured: companies, their presets and records.
+//!
+//! Invariant: a [`Company`] is complete. What it inherits from the default catalog was put into it when the configuration
+//! was read; only records are looked up behind its own.
+
+mod locale;
+mod record;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use locale::LocaleMap;
+pub use record::{Record, Records, SmartCrop, ThumbType};
 
 /// The values of `res_mode`, for those who read configurations and know nothing else of kernels.
 pub use crate::kernel::Kernel;
@@ -14,6 +24,17 @@ pub enum SourceRoot {
     Dir(PathBuf),
     /// The computed demo pictures of `pixel::testcard`.
     Demo,
+    /// None: the default catalog may only be inherited from.
+    Nothing,
+}
+
+/// Which assets the world may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// All but those whose record says `published = false`.
+    All,
+    /// Those alone whose record says `published = true`.
+    Listed,
 }
 
 /// What tells how good a client's network is: a request header.
@@ -61,6 +82,22 @@ pub struct Company {
     pub root_id: String,
     /// Where its pictures are.
     pub source: SourceRoot,
+    /// Only records are found, no files by their names.
+    pub full_match: bool,
+    /// Extension of files that are named without one, tried before the known ones; without its dot.
+    pub default_ext: Option<String>,
+    /// Which assets the world may see.
+    pub published: Published,
+    /// Its records.
+    pub records: Arc<Records>,
+    /// Records in other languages.
+    pub locale_map: LocaleMap,
+    /// `locale` where a request names none; empty: no translation.
+    pub default_locale: String,
+    /// Pixels an inch of sources whose records name none, for `res`; above 0.
+    pub resolution: Option<f64>,
+    /// Pixels an inch that are written into replies where the record names none; above 0.
+    pub print_resolution: Option<f64>,
     /// Largest reply; a side of 0 is no limit on that side.
     pub max_pix: Size,
     /// Size limit when wid, hei and scl are all absent; a side of 0 is free.
@@ -111,6 +148,14 @@ impl Company {
         Self {
             root_id: root_id.into(),
             source,
+            full_match: false,
+            default_ext: None,
+            published: Published::All,
+            records: Arc::default(),
+            locale_map: LocaleMap::default(),
+            default_locale: String::new(),
+            resolution: None,
+            print_resolution: None,
             max_pix: Size::new(3000, 3000),
             default_pix: Size::new(1280, 1280),
             jpeg_quality: 80,
@@ -141,4 +186,9 @@ impl Company {
 pub struct Catalog {
     /// By RootId.
     pub companies: BTreeMap<String, Company>,
+    /// The default catalog, which the others inherit from; its RootId is [`DEFAULT_COMPANY`].
+    pub default: Option<Company>,
 }
+
+/// The name under which the default catalog is configured; no company is served under it.
+pub const DEFAULT_COMPANY: &str = "default";

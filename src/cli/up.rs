@@ -110,6 +110,7 @@ fn known_assets(config: &Config) -> Vec<String> {
         let names = match &company.source {
             SourceRoot::Demo => testcard::demo_names().iter().map(ToString::to_string).collect(),
             SourceRoot::Dir(dir) => pictures(dir),
+            SourceRoot::Nothing => Vec::new(),
         };
         let root_id = company.root_id.clone();
         names.into_iter().take(SHOWN).map(move |name| format!("{root_id}/{name}"))

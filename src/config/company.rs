@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
 use super::read::Section;
-use crate::catalog::{Company, Kernel, NetworkSignal, SourceRoot};
+use super::record::{self, DPI, HOURS, is_dpi, is_hours};
+use crate::catalog::{Company, DEFAULT_COMPANY, Kernel, LocaleMap, NetworkSignal, Published, Records, SourceRoot};
 use crate::error::{Error, Result, shortened};
 use crate::limits;
 use crate::pixel::{Chroma, Size, WorkingSpace};
@@ -35,10 +37,12 @@ const HEADERS_OF_OURS: [&str; 19] = [
     "x-smart-imaging-reason",
 ];
 
-/// The company `root_id` as its section says.
-pub(super) fn read(root_id: &str, mut section: Section) -> Result<Company> {
+/// The company `root_id` as its section says; what it does not say is as in the default catalog, if there is one.
+pub(super) fn read(root_id: &str, mut section: Section, default: Option<&Company>) -> Result<Company> {
     check_root_id(root_id)?;
-    let source = match section.take("source") {
+    let mut company = inheriting(root_id, default);
+    match section.take("source") {
+        None if root_id == DEFAULT_COMPANY || company.source != SourceRoot::Nothing => {}
         None => {
             return Err(Error::Config {
                 key: format!("{}.source", section.name()),
@@ -47,12 +51,12 @@ pub(super) fn read(root_id: &str, mut section: Section) -> Result<Company> {
         }
         Some(given) => match &given {
             super::read::Given::File(toml::Value::String(text)) => {
-                source_root(text).map_err(|want| section.refusal("source", &given, want))?
+                company.source = source_root(text).map_err(|want| section.refusal("source", &given, want))?;
             }
             _ => return Err(section.refusal("source", &given, SOURCE_WANT)),
         },
-    };
-    let mut company = Company::new(root_id, source);
+    }
+    read_objects(&mut company, &mut section)?;
     if let Some(size) = sides(&mut section, "max_pix")? {
         company.max_pix = size;
     }
@@ -102,9 +106,7 @@ pub(super) fn read(root_id: &str, mut section: Section) -> Result<Company> {
     if let Some((step, _)) = section.integers("width_step", 1, [steps, 0..=0], &want)? {
         company.width_step = u32::try_from(step).unwrap_or(limits::VIEW_SIDE_MAX);
     }
-    let fits = |hours: f64| hours == -1.0 || (0.0..=limits::EXPIRATION_HOURS_MAX).contains(&hours);
-    let want = "hours, at most 876600; 0: at once; -1: never";
-    if let Some(hours) = section.number("expiration_hours", fits, want)? {
+    if let Some(hours) = section.number("expiration_hours", is_hours, HOURS)? {
         company.expiration_hours = hours;
     }
     if let Some(stale) = section.integer("stale_while_revalidate_s", 0..=limits::STALE_S_MAX)? {
@@ -113,11 +115,55 @@ pub(super) fn read(root_id: &str, mut section: Section) -> Result<Company> {
     if let Some(says) = section.boolean("use_last_modified")? {
         company.use_last_modified = says;
     }
-    company.headers = headers(section.section("headers")?)?;
+    let own = headers(section.section("headers")?)?;
+    company.headers.retain(|(name, _)| !own.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
+    company.headers.extend(own);
     let presets = section.section("presets")?;
+    let records = section.section("record")?;
     section.finish()?;
+    let prefix = format!("company.{root_id}");
     read_presets(&mut company, presets)?;
+    let inherited = default.map(|default| Arc::clone(&default.records));
+    company.records = Arc::new(Records { own: record::read_all(records)?, inherited });
+    record::check_all(&company, &prefix)?;
     Ok(company)
+}
+
+/// What a company is before its section is read.
+fn inheriting(root_id: &str, default: Option<&Company>) -> Company {
+    match default {
+        Some(default) => Company { root_id: root_id.to_owned(), ..default.clone() },
+        None => Company::new(root_id, SourceRoot::Nothing),
+    }
+}
+
+/// How objects are found, and what holds for those without a word of their own.
+fn read_objects(company: &mut Company, section: &mut Section) -> Result<()> {
+    if let Some(only) = section.boolean("full_match")? {
+        company.full_match = only;
+    }
+    let want = "an extension without its dot, or nothing";
+    if let Some(extension) = section.text("default_ext", extension, want)? {
+        company.default_ext = Some(extension).filter(|extension| !extension.is_empty());
+    }
+    if let Some(published) = section.choice("published", &[("all", Published::All), ("listed", Published::Listed)])? {
+        company.published = published;
+    }
+    let want = "rows locale,suffix[,suffix]* separated by |, each locale once";
+    if let Some(map) = section.text("locale_map", LocaleMap::read, want)? {
+        company.locale_map = map;
+    }
+    if let Some(locale) = section.text("default_locale", |text| Some(text.to_owned()), "a locale")? {
+        company.default_locale = locale;
+    }
+    for (key, dpi) in [("resolution", &mut company.resolution), ("print_resolution", &mut company.print_resolution)] {
+        *dpi = section.number(key, is_dpi, DPI)?.or(*dpi);
+    }
+    Ok(())
+}
+
+fn extension(text: &str) -> Option<String> {
+    text.bytes().all(|b| b.is_ascii_alphanumeric()).then(|| text.to_owned())
 }
 
 const SOURCE_WANT: &str = "file:///absolute/directory, or demo: for computed pictures";
@@ -229,6 +275,7 @@ fn is_token(b: u8) -> bool {
 /// Presets know one another, so all are put in before the first is tried.
 fn read_presets(company: &mut Company, section: Section) -> Result<()> {
     let prefix = section.name().to_owned();
+    // Those of the default catalog are there, and may be defined anew.
     let mut presets = BTreeMap::new();
     for (name, body) in section.texts()? {
         let key = format!("{prefix}.{}", shortened(&name));
@@ -240,9 +287,9 @@ fn read_presets(company: &mut Company, section: Section) -> Result<()> {
             return Err(Error::Config { key, problem: "given twice, in upper and in lower case".into() });
         }
     }
-    company.presets = presets;
+    company.presets.extend(presets);
     for name in company.presets.keys() {
-        request::parse(&format!("${name}$"), company)
+        request::check(&format!("${name}$"), company)
             .map_err(|cause| Error::Config { key: format!("{prefix}.{name}"), problem: cause.to_string() })?;
     }
     Ok(())

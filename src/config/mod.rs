@@ -5,6 +5,7 @@
 
 mod company;
 mod read;
+mod record;
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use self::read::{Section, unknown};
-use crate::catalog::{Catalog, Company, SourceRoot};
+use crate::catalog::{Catalog, Company, DEFAULT_COMPANY, SourceRoot};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::plan::SourceFormat;
@@ -390,11 +391,11 @@ fn demo_catalog() -> Catalog {
     let mut company = Company::new(DEMO_COMPANY, SourceRoot::Demo);
     company.presets.insert(String::from("small"), String::from("wid=240&qlt=70"));
     company.presets.insert(String::from("large"), String::from("wid=1200&op_usm=1.2,1,6,0"));
-    Catalog { companies: [(company.root_id.clone(), company)].into() }
+    Catalog { companies: [(company.root_id.clone(), company)].into(), default: None }
 }
 
 fn read_catalog(companies: Option<Value>) -> Result<Catalog> {
-    let table = match companies {
+    let mut table = match companies {
         None => Table::new(),
         Some(Value::Table(table)) => table,
         Some(_) => {
@@ -402,10 +403,14 @@ fn read_catalog(companies: Option<Value>) -> Result<Catalog> {
             return Err(Error::Config { key: String::from("company"), problem });
         }
     };
+    let section = |root_id: &str, value| Section::from_file(format!("company.{root_id}"), Some(value));
     let mut catalog = Catalog::default();
+    if let Some(value) = table.remove(DEFAULT_COMPANY) {
+        catalog.default = Some(company::read(DEFAULT_COMPANY, section(DEFAULT_COMPANY, value)?, None)?);
+    }
     for (root_id, value) in table {
-        let section = Section::from_file(format!("company.{root_id}"), Some(value))?;
-        catalog.companies.insert(root_id.clone(), company::read(&root_id, section)?);
+        let company = company::read(&root_id, section(&root_id, value)?, catalog.default.as_ref())?;
+        catalog.companies.insert(root_id, company);
     }
     Ok(catalog)
 }

@@ -233,6 +233,40 @@ impl Section {
         }
     }
 
+    /// So many numbers in a list.
+    pub(super) fn numbers<const N: usize>(
+        &mut self,
+        key: &'static str,
+        fits: fn(f64) -> bool,
+        want: &str,
+    ) -> Result<Option<[f64; N]>> {
+        let Some(given) = self.take(key) else { return Ok(None) };
+        let number = |item: Given| match item {
+            Given::File(Value::Float(number)) => Some(number),
+            // Exact up to 2^53, far beyond every range asked for here.
+            Given::File(Value::Integer(n)) => Some(n as f64),
+            Given::Environment(_, text) => text.trim().parse().ok(),
+            Given::File(_) => None,
+        };
+        let numbers: Option<Vec<f64>> =
+            given.list().and_then(|items| items.into_iter().map(|item| number(item).filter(|&n| fits(n))).collect());
+        let numbers = numbers.and_then(|numbers| <[f64; N]>::try_from(numbers).ok());
+        numbers.map(Some).ok_or_else(|| self.refusal(key, &given, want))
+    }
+
+    /// All of a section whose keys are free names: each a section of its own.
+    pub(super) fn sections(self) -> Result<Vec<(String, Self)>> {
+        let name = self.name;
+        let section = |(key, given): (String, Given)| {
+            let name = format!("{name}.{}", shortened(&key));
+            match given {
+                Given::File(value) => Ok((key, Self::from_file(name, Some(value))?)),
+                Given::Environment(..) => Err(Error::Config { key: name, problem: "expected a section".into() }),
+            }
+        };
+        self.given.into_iter().map(section).collect()
+    }
+
     /// All of a section whose keys are free names: each with its text.
     pub(super) fn texts(self) -> Result<Vec<(String, String)>> {
         let refuse = |key: &str, given: &Given| self.refusal(key, given, "a text in quotes");

@@ -5,11 +5,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
-use percent_encoding::percent_decode_str;
 
 use super::{Daemon, reply};
 use crate::decide::Hints;
-use crate::error::{Error, Result, shortened};
+use crate::error::{Error, Result};
 use crate::service::{ImageRequest, Meta};
 use crate::wire::Body;
 
@@ -19,14 +18,11 @@ pub(super) const ROOT: &str = "/is/image";
 pub(super) const EXPLAIN: &str = "/v1/explain/";
 
 pub(super) async fn answer(daemon: &Daemon, parts: &Parts) -> Response<Body> {
-    let (path, query) = path_and_query(parts);
-    if path.trim_start_matches('/').is_empty() && query.is_empty() {
+    let path = parts.uri.path().strip_prefix(ROOT).unwrap_or_default();
+    if path.trim_start_matches('/').is_empty() && parts.uri.query().unwrap_or_default().is_empty() {
         return root();
     }
-    let request = match target(path, query) {
-        Ok(request) => ImageRequest { hints: hints(daemon, &parts.headers), ..request },
-        Err(error) => return reply::failure(&error, daemon.errors),
-    };
+    let request = request(daemon, parts, path);
     let mut reply = match render(daemon, parts, &request).await {
         Ok(reply) => reply,
         Err(error) => failure(daemon, &request, &error),
@@ -39,38 +35,23 @@ pub(super) async fn answer(daemon: &Daemon, parts: &Parts) -> Response<Body> {
 
 /// The reply to a request that is not even looked at.
 pub(super) fn refused(daemon: &Daemon, parts: &Parts, error: &Error) -> Response<Body> {
-    let (path, query) = path_and_query(parts);
-    match target(path, query) {
-        Ok(request) => failure(daemon, &request, error),
-        Err(_) => reply::failure(error, daemon.errors),
-    }
+    let path = parts.uri.path().strip_prefix(ROOT).unwrap_or_default();
+    failure(daemon, &request(daemon, parts, path), error)
 }
 
 /// An error, with what is on every reply to its URL.
 fn failure(daemon: &Daemon, request: &ImageRequest, error: &Error) -> Response<Body> {
     let mut reply = reply::failure(error, daemon.errors);
     reply::add_vary(reply.headers_mut(), &daemon.service.varies_by(request));
-    reply::add_company_headers(reply.headers_mut(), &daemon.service.company_headers(&request.company));
+    reply::add_company_headers(reply.headers_mut(), &daemon.service.headers_of(request));
     reply
-}
-
-/// The path after the root, and the query.
-fn path_and_query(parts: &Parts) -> (&str, &str) {
-    (parts.uri.path().strip_prefix(ROOT).unwrap_or_default(), parts.uri.query().unwrap_or_default())
 }
 
 /// `GET /v1/explain/{Company}/{Asset}?{commands}`.
 pub(super) async fn explain(daemon: &Daemon, parts: &Parts) -> Response<Body> {
     let path = parts.uri.path().strip_prefix(EXPLAIN).unwrap_or_default();
     let deadline = Instant::now() + daemon.deadline;
-    let explained = match target(path, parts.uri.query().unwrap_or_default()) {
-        Ok(request) => {
-            let request = ImageRequest { hints: hints(daemon, &parts.headers), ..request };
-            daemon.service.explain(&request, deadline).await
-        }
-        Err(error) => Err(error),
-    };
-    match explained {
+    match daemon.service.explain(&request(daemon, parts, path), deadline).await {
         Ok(explained) => reply::json(&explained),
         Err(error) => reply::failure(&error, daemon.errors),
     }
@@ -101,12 +82,10 @@ async fn render(daemon: &Daemon, parts: &Parts, request: &ImageRequest) -> Resul
     Ok(reply::picture(rendition))
 }
 
-/// Path (after the root) and query of a request. Each element is decoded on its own, so that `%2F` stays inside it.
-fn target(path: &str, query: &str) -> Result<ImageRequest> {
-    let mut elements = path.trim_start_matches('/').split('/').map(decoded);
-    let company = elements.next().transpose()?.unwrap_or_default();
-    let asset = elements.collect::<Result<Vec<_>>>()?;
-    Ok(ImageRequest { company, asset, query: query.to_owned(), hints: Hints::default() })
+/// The request for `path`, which is what follows the root.
+fn request(daemon: &Daemon, parts: &Parts, path: &str) -> ImageRequest {
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    ImageRequest { path: path.to_owned(), query, hints: hints(daemon, &parts.headers) }
 }
 
 /// What the client tells of itself. To be called once a request: what cannot be understood is counted.
@@ -116,25 +95,6 @@ pub(super) fn hints(daemon: &Daemon, headers: &HeaderMap) -> Hints {
     let hints = Hints::from_headers(lines);
     daemon.service.count_malformed(&hints);
     hints
-}
-
-/// One path element, percent-decoded.
-///
-/// # Errors
-/// `Request`: an escape is cut or not hexadecimal, or the bytes are not UTF-8.
-pub(super) fn decoded(element: &str) -> Result<String> {
-    let refused = |want| Error::Request { got: shortened(element), want };
-    let mut rest = element.as_bytes();
-    while let Some(at) = rest.iter().position(|&b| b == b'%') {
-        match rest[at + 1..] {
-            [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = &rest[at + 3..],
-            _ => return Err(refused("two hexadecimal digits after each %".into())),
-        }
-    }
-    match percent_decode_str(element).decode_utf8() {
-        Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err(refused("UTF-8 under the percent escapes".into())),
-    }
 }
 
 /// What the client has: `If-None-Match`, or else `If-Modified-Since` [RFC 9110 13.2.2].
@@ -220,24 +180,6 @@ fn utc(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn elements_are_split_before_they_are_decoded() {
-        let request = target("/Co/a%2Fb/%2e%2E/c+d%20e", "x=%26").unwrap();
-        assert_eq!(request.company, "Co");
-        assert_eq!(request.asset, ["a/b", "..", "c+d e"]);
-        assert_eq!(request.query, "x=%26");
-        assert!(target("/Co", "").unwrap().asset.is_empty());
-        assert_eq!(target("/Co//a", "").unwrap().asset, ["", "a"]);
-    }
-
-    #[test]
-    fn cut_and_foreign_escapes_are_refused() {
-        for bad in ["%", "a%4", "%zz", "%%20", "%ff", "%c3%28", "ok%2"] {
-            assert!(matches!(decoded(bad), Err(Error::Request { .. })), "{bad}");
-        }
-        assert_eq!(decoded("%E2%82%AC%00").unwrap(), "€\0");
-    }
 
     #[test]
     fn tags_are_taken_apart_at_quotes() {

@@ -10,13 +10,13 @@ use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use multer::{Constraints, Multipart};
 
-use super::image::{decoded, hints};
+use super::image::hints;
 use super::upload::{self, Counted, Upload};
 use super::{Daemon, reply};
-use crate::decide::Hints;
 use crate::error::{Error, Result, shortened};
 use crate::limits;
-use crate::service::{ImageRequest, Rendition};
+use crate::request::decoded;
+use crate::service::Rendition;
 use crate::wire::{self, Body, Problem};
 
 /// A request that ends here has its reply.
@@ -92,9 +92,7 @@ async fn try_fanout(daemon: &Daemon, parts: &Parts, body: Incoming, company: Opt
             let json = upload::read(daemon, body, json_max, Counted::Once, deadline).await?;
             let order: Order = from_json("body", &json.bytes).map_err(failed)?;
             let renditions = checked(order.renditions).map_err(failed)?;
-            let source =
-                ImageRequest { hints: hints(daemon, &parts.headers), ..source(&order.source).map_err(failed)? };
-            service.fanout(&source, company, &renditions, deadline).await
+            service.fanout(&order.source, company, &renditions, &hints(daemon, &parts.headers), deadline).await
         }
         MULTIPART => {
             let body_max = limits::SOURCE_BYTES_MAX + limits::FANOUT_JSON_BYTES_MAX as u64 + MULTIPART_FRAMING_BYTES;
@@ -114,19 +112,6 @@ async fn try_fanout(daemon: &Daemon, parts: &Parts, body: Incoming, company: Opt
 struct Order {
     source: String,
     renditions: Vec<String>,
-}
-
-/// `Company/Asset`, as it would be without percent escapes.
-fn source(text: &str) -> Result<ImageRequest> {
-    match text.split_once('/') {
-        Some((company, asset)) => Ok(ImageRequest {
-            company: company.to_owned(),
-            asset: asset.split('/').map(str::to_owned).collect(),
-            query: String::new(),
-            hints: Hints::default(),
-        }),
-        None => Err(Error::Request { got: shortened(text), want: "source as \"Company/Asset\"".into() }),
-    }
 }
 
 fn from_json<'a, T: serde::Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T> {

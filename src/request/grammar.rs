@@ -4,47 +4,77 @@
 //! data. Everything is bounded: modifiers, depth of presets, and bytes, those of expanded presets and variables included.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
+use super::variables::Variables;
 use crate::catalog::Company;
 use crate::error::{Error, Result, shortened};
 use crate::limits;
 
-/// Calls `command(name, value)` for every command of `query` in order, presets expanded in place, variables put in.
+/// What a request's commands are read from, in their order (protocol.md 1.5), and the object that its path names.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Strings<'a> {
+    /// The record's commands that the URL beats.
+    pub(super) modifier: &'a str,
+    /// The URL's query.
+    pub(super) query: &'a str,
+    /// The record's commands that beat the URL.
+    pub(super) post_modifier: &'a str,
+    /// `$object$`; empty: there is none.
+    pub(super) object: &'a str,
+}
+
+/// Calls `command(name, value)` for every command in order, presets expanded in place, variables put in. Returns the
+/// variables as they are at the end.
 pub(super) fn each_command(
-    query: &str,
+    strings: Strings<'_>,
     company: &Company,
     command: &mut dyn FnMut(&str, &str) -> Result<()>,
-) -> Result<()> {
+) -> Result<Variables> {
+    let Strings { modifier, query, post_modifier, object } = strings;
     if query.len() > limits::URL_BYTES_MAX {
         return Err(Error::Request {
             got: format!("{} bytes of query", query.len()),
             want: Cow::Owned(format!("at most {} bytes", limits::URL_BYTES_MAX)),
         });
     }
-    let mut expansion = Expansion {
-        company,
-        command,
-        variables: BTreeMap::new(),
-        open: Vec::new(),
-        bytes_left: limits::QUERY_EXPANDED_BYTES_MAX,
-        modifiers_left: limits::MODIFIERS_MAX,
-    };
-    expansion.modifiers(query)
+    let mut variables = Variables::of_object(object);
+    if modifier.contains('$') && query.contains('$') {
+        // The record's commands come first and may refer to what the URL defines.
+        let mut none = |_: &str, _: &str| Ok(());
+        let mut of_url = Expansion::new(company, &mut none, Variables::default());
+        of_url.modifiers(query)?;
+        variables.fix(of_url.variables);
+    }
+    let mut expansion = Expansion::new(company, command, variables);
+    expansion.modifiers(modifier)?;
+    expansion.variables.release();
+    expansion.modifiers(query)?;
+    expansion.modifiers(post_modifier)?;
+    Ok(expansion.variables)
 }
 
 struct Expansion<'a> {
     company: &'a Company,
     command: &'a mut dyn FnMut(&str, &str) -> Result<()>,
-    /// By name in lower case.
-    variables: BTreeMap<String, String>,
+    variables: Variables,
     /// Presets being expanded, outermost first.
     open: Vec<String>,
     bytes_left: usize,
     modifiers_left: usize,
 }
 
-impl Expansion<'_> {
+impl<'a> Expansion<'a> {
+    fn new(company: &'a Company, command: &'a mut dyn FnMut(&str, &str) -> Result<()>, variables: Variables) -> Self {
+        Self {
+            company,
+            command,
+            variables,
+            open: Vec::new(),
+            bytes_left: limits::QUERY_EXPANDED_BYTES_MAX,
+            modifiers_left: limits::MODIFIERS_MAX,
+        }
+    }
+
     fn modifiers(&mut self, query: &str) -> Result<()> {
         self.spend(query.len())?;
         for modifier in query.split('&') {
@@ -74,7 +104,7 @@ impl Expansion<'_> {
                 // Form encoders write `$name$=`.
                 Some(preset) if is_name(preset) && value.is_empty() => self.preset(preset),
                 None if is_name(rest) => {
-                    self.variables.insert(rest.to_ascii_lowercase(), value.into_owned());
+                    self.variables.define(rest, value.into_owned());
                     Ok(())
                 }
                 _ => Err(Error::Request {
@@ -107,33 +137,16 @@ impl Expansion<'_> {
         done
     }
 
-    /// `value` with every `$name$` of a variable defined before replaced, in one pass; unknown ones stay as they are.
+    /// `value` with its variables put in.
     fn substituted<'v>(&mut self, name: &str, value: Cow<'v, str>) -> Result<Cow<'v, str>> {
         let fixed = name.eq_ignore_ascii_case("layer") || name.eq_ignore_ascii_case("effect");
-        if fixed || self.variables.is_empty() || !value.contains('$') {
+        if fixed || !value.contains('$') {
             return Ok(value);
         }
-        let mut out = String::new();
-        let mut rest: &str = &value;
-        while let Some((before, after)) = rest.split_once('$') {
-            out.push_str(before);
-            let found = after
-                .split_once('$')
-                .and_then(|(name, tail)| Some((self.variables.get(&name.to_ascii_lowercase())?, tail)));
-            if let Some((text, tail)) = found {
-                out.push_str(text);
-                rest = tail;
-            } else {
-                out.push('$');
-                rest = after;
-            }
-            if out.len() > self.bytes_left {
-                break;
-            }
+        match self.variables.substituted(value, self.bytes_left) {
+            Some(value) => self.spend(value.len()).map(|()| value),
+            None => self.spend(usize::MAX).map(|()| Cow::Borrowed("")),
         }
-        out.push_str(rest);
-        self.spend(out.len())?;
-        Ok(Cow::Owned(out))
     }
 
     fn spend(&mut self, bytes: usize) -> Result<()> {

@@ -9,6 +9,8 @@ use crate::pixel::geometry::{self, Ratio, Rect, Size};
 /// Where a request's picture goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
+    /// What of the source can be seen at all, in its pixels: all of it, but for a named crop.
+    pub within: Rect,
     /// What `crop` cuts out, in pixels of the source: layer 0, and so the composite. May reach outside the source.
     pub composite: Rect,
     /// What of it `rgn` chooses, in pixels of the source too; the whole composite without `rgn`. May reach outside.
@@ -45,7 +47,9 @@ pub struct Screen {
 /// `Command`: a `crop` or `rgn` of more than [`limits::COMPOSITE_SIDE_MAX`](crate::limits::COMPOSITE_SIDE_MAX) a side.
 /// `Request`: scaled beyond all measure.
 pub fn layout(commands: &Commands, source: Size, company: &Company, screen: &Screen) -> Result<Layout> {
-    let composite = commands.crop.map_or(Ok(Rect::of(source)), |area| rect(area, source, "cropN"))?;
+    let within = commands.window.map_or(Ok(Rect::of(source)), |window| rect(window.area, source, "cropN"))?;
+    let cut = commands.crop.map_or(Ok(Rect::of(within.size())), |area| rect(area, within.size(), "cropN"))?;
+    let composite = Rect { x: within.x + cut.x, y: within.y + cut.y, ..cut };
     let chosen = commands.rgn.map_or(Ok(Rect::of(composite.size())), |area| rect(area, composite.size(), "rgnN"))?;
     let region = Rect { x: composite.x + chosen.x, y: composite.y + chosen.y, ..chosen };
 
@@ -61,7 +65,7 @@ pub fn layout(commands: &Commands, source: Size, company: &Company, screen: &Scr
     let view = if boxed { Size::new(sides[0].unwrap_or(scaled.w), sides[1].unwrap_or(scaled.h)) } else { scaled };
     let stretched = commands.scl.is_none() && commands.fit.is_some_and(|fit| fit.mode == FitMode::Stretch);
     let align = if stretched { [Ratio::ZERO; 2] } else { commands.align };
-    Ok(Layout { composite, region, factor, scaled, view, offset: [0; 2], align }.placed())
+    Ok(Layout { within, composite, region, factor, scaled, view, offset: [0; 2], align }.placed())
 }
 
 /// The factors of `fit` and of DefaultPix, and whether the reply has the sides asked for (protocol.md 2.3).
@@ -94,7 +98,7 @@ fn fitted(
             let free = |limit: u32, of: u32| {
                 if limit == 0 { Ratio::ONE } else { ratio(geometry::scaled(limit, screen.ratio), of) }
             };
-            let Size { w, h } = company.default_pix;
+            let Size { w, h } = commands.window.map_or(company.default_pix, |window| window.size);
             let w = screen.width_max.map_or(w, |most| if w == 0 { most } else { w.min(most) });
             let (x, y) = (free(w, size.w), free(h, size.h));
             ([Ratio::ONE.min(x).min(y); 2], false)
@@ -175,11 +179,11 @@ impl Layout {
     }
 
     /// The visible part of the picture along both axes; `None` if nothing of it is visible.
-    pub fn spans(&self, source: Size) -> Option<[Span; 2]> {
-        let (c, r) = (self.composite, self.region);
+    pub fn spans(&self) -> Option<[Span; 2]> {
+        let (c, r, all) = (self.composite, self.region, self.within);
         Some([
-            Span::new((c.x, c.w), (r.x, r.w), source.w, self.scaled.w, self.offset[0], self.view.w)?,
-            Span::new((c.y, c.h), (r.y, r.h), source.h, self.scaled.h, self.offset[1], self.view.h)?,
+            Span::new((c.x, c.w), (r.x, r.w), (all.x, all.w), self.scaled.w, self.offset[0], self.view.w)?,
+            Span::new((c.y, c.h), (r.y, r.h), (all.y, all.h), self.scaled.h, self.offset[1], self.view.h)?,
         ])
     }
 }
@@ -209,14 +213,14 @@ impl Span {
     fn new(
         composite: (i64, u32),
         region: (i64, u32),
-        source: u32,
+        within: (i64, u32),
         scaled: u32,
         offset: i64,
         view: u32,
     ) -> Option<Self> {
         let step = Ratio::new(i128::from(region.1), i128::from(scaled));
-        let src_first = composite.0.max(0);
-        let src_end = (composite.0 + i64::from(composite.1)).min(i64::from(source));
+        let src_first = composite.0.max(within.0);
+        let src_end = (composite.0 + i64::from(composite.1)).min(within.0 + i64::from(within.1));
         if src_first >= src_end {
             return None;
         }

@@ -8,19 +8,26 @@ mod colour;
 mod effects;
 mod grammar;
 mod layout;
+mod object;
 mod planner;
 mod read;
 pub mod registry;
+mod target;
+mod variables;
 
-use crate::catalog::Company;
+use grammar::Strings;
+
+use crate::catalog::{Company, SmartCrop};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::limits;
-use crate::pixel::{Chroma, Ratio};
+use crate::pixel::{Chroma, Ratio, Size};
 
 pub use effects::Effects;
 pub use layout::{Layout, Screen, layout};
+pub use object::Object;
 pub use planner::plan;
+pub use target::{Target, company, decoded};
 
 /// A parsed query: every command's last value, checked.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +70,8 @@ pub struct Commands {
     pub network: Option<bool>,
     /// What may be cached, by whom.
     pub cache: CacheUse,
+    /// What of the source is all there is: the named crop of a record.
+    pub window: Option<Window>,
     /// Names nobody knows, each once, in order, cut and made printable: for `X-Image-Serving-Ignored`.
     pub ignored: Vec<String>,
 }
@@ -135,6 +144,22 @@ pub enum Area {
         /// Height, above 0.
         h: Ratio,
     },
+}
+
+/// A named crop: it comes before everything else, and says how large a reply is that names no size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// In parts of the source.
+    pub area: Area,
+    /// In the place of DefaultPix.
+    pub size: Size,
+}
+
+impl Window {
+    fn of(crop: &SmartCrop) -> Self {
+        let [x, y, w, h] = crop.rect.map(|part| Ratio::new(i128::from(part), i128::from(SmartCrop::WHOLE)));
+        Self { area: Area::Parts { x, y, w, h }, size: crop.size }
+    }
 }
 
 /// `op_usm` or `op_usmR`, as written.
@@ -261,9 +286,27 @@ enum Refused {
 /// # Errors
 /// `Command`, `UnknownCommand` (strict companies only), `NotSupported`, `UnknownPreset`, `Request`.
 pub fn parse(query: &str, company: &Company) -> Result<Commands> {
+    parse_strings(Strings { query, ..Strings::default() }, company)
+}
+
+/// Whether commands of the configuration can be what a request is made of: as [`parse`], but a value that refers to a
+/// variable is left to the request that defines it.
+///
+/// # Errors
+/// As [`parse`].
+pub fn check(commands: &str, company: &Company) -> Result<()> {
+    let refers = |error: &Error| matches!(error, Error::Command { got, .. } if got.contains('$'));
+    match parse(commands, company) {
+        Err(error) if !refers(&error) => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// [`parse`], with the commands of a record around those of the URL.
+fn parse_strings(strings: Strings<'_>, company: &Company) -> Result<Commands> {
     let mut commands = Commands::default();
     let mut not_yet: Vec<(&'static registry::Command, String)> = Vec::new();
-    grammar::each_command(query, company, &mut |name, value| {
+    grammar::each_command(strings, company, &mut |name, value| {
         let Some(row) = registry::find(name) else { return commands.ignore(name, company.strict) };
         match row.read {
             Some(read) => read(&mut commands, value).map_err(|refused| match refused {

@@ -69,7 +69,7 @@ struct Order<'a> {
 
 impl Order<'_> {
     fn passes(&self) -> (DecodeAs, Vec<Pass>) {
-        let Some(spans) = self.layout.spans(self.header.size) else {
+        let Some(spans) = self.layout.spans() else {
             // Nothing of the picture is visible: it comes to stand just right of the view.
             return (DecodeAs::Rgb, vec![self.place(offset_i32(i64::from(self.layout.view.w)), 0)]);
         };

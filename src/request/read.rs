@@ -224,6 +224,7 @@ pub(super) fn cache(commands: &mut Commands, value: &str) -> Answer {
     Ok(())
 }
 
+/// `id`, which only makes URLs differ, and `locale`, which was read when the object was looked for.
 pub(super) fn id(_: &mut Commands, _: &str) -> Answer {
     Ok(())
 }

@@ -276,7 +276,8 @@ pub const COMMANDS: &[Command] = &[
     )
     .or("on,on"),
     Command::not_yet("defaultImage", Request, "[object]", OBJECT).but(&[""]),
-    Command::not_yet("locale", Request, "id", "a locale's id"),
+    Command::done("locale", Request, "id", "a locale's id; without a locale_map it changes nothing", read::id)
+        .or("DefaultLocale"),
     Command::not_yet("type", Request, "string", "the type of a static file"),
     Command::done("id", Request, "string", "anything: it only makes URLs differ", read::id),
     Command::not_yet("template", Request, "object", OBJECT),

@@ -21,12 +21,11 @@ use super::sources::{Found, Sources};
 use super::upgrades::{Finder, Upgrade, Upgrades};
 use super::{blocking, broken_off};
 use crate::cache::{Cache, Entry, Flights, Note, Stamp, Target};
-use crate::catalog::Company;
 use crate::engine::Cancel;
 use crate::error::{Blame, Error, Result};
 use crate::limits;
 use crate::plan::{self, Decision, Plan, Verdict};
-use crate::request::{Commands, ServerCache};
+use crate::request::{self, Commands, ServerCache};
 use crate::sched::{Deadline, Rendered, Sched, Slot, Work};
 use crate::telemetry::{CacheEvent, Line, Telemetry, Timings};
 
@@ -75,9 +74,9 @@ pub(super) struct Ask {
 
 impl Ask {
     /// What is known of the rendition before it is there.
-    pub(super) fn outline(&self, decision: Decision, commands: &Commands, company: &Company) -> Outline {
+    pub(super) fn outline(&self, decision: Decision, commands: &Commands, target: &request::Target<'_>) -> Outline {
         let Self { stamp, found, plan, .. } = self;
-        Outline::new(Arc::clone(plan), decision, commands, company, (&found.source.version, *stamp))
+        Outline::new(Arc::clone(plan), decision, commands, target, (&found.source.version, *stamp))
     }
 
     /// The same rendition once more, later.

@@ -6,10 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::Rendition;
 use super::derivatives::{Derivative, Kept};
 use crate::cache::{Entry, Stamp};
-use crate::catalog::Company;
 use crate::pixel::Size;
 use crate::plan::{Decision, FormatReason, Plan, Verdict};
-use crate::request::Commands;
+use crate::request::{Commands, Target};
 use crate::store::Version;
 use crate::{decide, limits};
 
@@ -56,10 +55,12 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    fn of(commands: &Commands, company: &Company) -> Self {
+    fn of(commands: &Commands, target: &Target<'_>) -> Self {
+        let company = &target.company;
+        let of_record = target.object.record.and_then(|(_, record)| record.expiration_hours);
         Self {
             is_kept: commands.cache.client,
-            max_age_s: max_age_s(company.expiration_hours),
+            max_age_s: max_age_s(of_record.unwrap_or(company.expiration_hours)),
             stale_while_revalidate_s: company.stale_while_revalidate_s,
         }
     }
@@ -73,12 +74,13 @@ impl Freshness {
 
 impl Meta {
     /// What the request alone tells.
-    pub(super) fn of_request(commands: &Commands, company: &Company) -> Self {
+    pub(super) fn of_request(commands: &Commands, target: &Target<'_>) -> Self {
+        let company = &target.company;
         Self {
             mime: None,
             etag: None,
             length: None,
-            freshness: Freshness::of(commands, company),
+            freshness: Freshness::of(commands, target),
             last_modified: None,
             headers: company.headers.clone(),
             ignored: commands.ignored.clone(),
@@ -104,14 +106,15 @@ impl Outline {
         plan: Arc<Plan>,
         decision: Decision,
         commands: &Commands,
-        company: &Company,
+        target: &Target<'_>,
         (version, stamp): (&Version, Stamp),
     ) -> Self {
+        let of_record = target.object.record.and_then(|(_, record)| record.timestamp_s);
         let meta = Meta {
-            last_modified: company.use_last_modified.then(|| last_modified(version, stamp)),
+            last_modified: target.company.use_last_modified.then(|| last_modified(version, stamp, of_record)),
             size: plan.size,
             plan_key: plan.key(),
-            ..Meta::of_request(commands, company)
+            ..Meta::of_request(commands, target)
         };
         Self { plan, decision, meta }
     }
@@ -153,10 +156,11 @@ impl Outline {
     }
 }
 
-/// The newest time involved: that of the source, or of the asset's last invalidation.
-fn last_modified(version: &Version, stamp: Stamp) -> SystemTime {
+/// The newest time involved: that of the record if it says one, else of the source; or of the asset's last invalidation.
+fn last_modified(version: &Version, stamp: Stamp, of_record: Option<u64>) -> SystemTime {
     let source_ns = u64::try_from(version.modified_ns).unwrap_or(0);
-    UNIX_EPOCH + Duration::from_nanos(source_ns).max(Duration::from_millis(stamp.changed_ms))
+    let changed = of_record.map_or(Duration::from_nanos(source_ns), Duration::from_secs);
+    UNIX_EPOCH + changed.max(Duration::from_millis(stamp.changed_ms))
 }
 
 /// Seconds to live; −1 hours is for ever.
@@ -203,7 +207,8 @@ mod tests {
     #[test]
     fn the_newest_time_is_the_last_modification() {
         let version = Version { modified_ns: 5_000_000_001, ..Version::default() };
-        let at = |changed_ms| last_modified(&version, Stamp { id: 0, changed_ms }).duration_since(UNIX_EPOCH).unwrap();
+        let at =
+            |changed_ms| last_modified(&version, Stamp { id: 0, changed_ms }, None).duration_since(UNIX_EPOCH).unwrap();
         assert_eq!(at(0), Duration::from_nanos(5_000_000_001));
         assert_eq!(at(6_000), Duration::from_secs(6));
     }

@@ -25,27 +25,24 @@ use self::meta::Outline;
 pub use self::meta::{Freshness, Meta};
 use self::sources::{Found, Sources};
 use self::upgrades::Finder;
-use crate::cache::{self, Cache, Stamp, Target};
+use crate::cache::{self, Cache, Stamp};
 use crate::catalog::{Catalog, Company, SourceRoot};
 use crate::codec::Allow;
 use crate::config::{Config, EngineChoice};
 use crate::decide::Hints;
 use crate::error::{Error, Result};
 use crate::plan::{Decision, Header, Plan, Verdict};
-use crate::request::Commands;
+use crate::request::{Commands, Target};
 use crate::sched::{Engines, Options, Sched};
 use crate::store::EXTENSIONS;
 use crate::telemetry::{Load, Telemetry, Timings};
 use crate::{decide, limits, request};
 
-/// What a request names, as the daemon read it from the wire.
-#[derive(Clone, Debug)]
+/// A request as it came over the wire.
+#[derive(Clone, Debug, Default)]
 pub struct ImageRequest {
-    /// First path element after `/is/image/`, percent-decoded.
-    pub company: String,
-    /// The rest of the path, each element percent-decoded, in order. An element may hold `/` (it came as `%2F`); such
-    /// and `..`, empty and NUL-carrying elements are refused by the service.
-    pub asset: Vec<String>,
+    /// What follows the root context: `/Company/Asset`, still percent-encoded.
+    pub path: String,
     /// Raw query without `?`.
     pub query: String,
     /// What the client tells of itself.
@@ -90,15 +87,15 @@ pub struct Service {
 }
 
 impl ImageRequest {
-    /// `Company/Asset`, for people: it is never taken apart again.
+    /// For logs: the path as far as it can be read.
     fn id(&self) -> String {
-        [std::slice::from_ref(&self.company), &self.asset].concat().join("/")
+        let path = self.path.trim_start_matches('/');
+        crate::error::shortened(&percent_encoding::percent_decode_str(path).decode_utf8_lossy())
     }
 }
 
 /// The asset as it is invalidated: `A` and `A.jpg` may be one file, so they go together.
-fn asset_name(asset: &[String]) -> String {
-    let name = asset.join("/");
+fn asset_name(name: String) -> String {
     let known = |extension: &str| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension));
     match name.rsplit_once('.') {
         Some((stem, extension)) if known(extension) => stem.to_owned(),
@@ -169,10 +166,10 @@ impl Service {
         let id = request.id();
         let rendition = self.by(deadline, async {
             let catalog = self.catalog();
-            let company = company(&catalog, &request.company)?;
-            let commands = request::parse(&request.query, company)?;
-            let (ask, decision) = self.ask(&id, company, request, &commands).await?;
-            let outline = ask.outline(decision, &commands, company);
+            let target = Target::of_url(&catalog, &request.path, &request.query)?;
+            let commands = target.commands()?;
+            let (ask, decision) = self.ask(&target, &request.hints, &commands).await?;
+            let outline = ask.outline(decision, &commands, &target);
             Ok(outline.rendition(self.derivatives.get(ask, deadline).await?))
         });
         rendition.await.inspect_err(|error| self.telemetry.refusal(&id, None, error))
@@ -186,10 +183,10 @@ impl Service {
         let id = request.id();
         let meta = self.by(deadline, async {
             let catalog = self.catalog();
-            let company = company(&catalog, &request.company)?;
-            let commands = request::parse(&request.query, company)?;
-            let (ask, decision) = self.ask(&id, company, request, &commands).await?;
-            let outline = ask.outline(decision, &commands, company);
+            let target = Target::of_url(&catalog, &request.path, &request.query)?;
+            let commands = target.commands()?;
+            let (ask, decision) = self.ask(&target, &request.hints, &commands).await?;
+            let outline = ask.outline(decision, &commands, &target);
             Ok(outline.meta(self.derivatives.known(ask).await?.as_deref()))
         });
         meta.await.inspect_err(|error| self.telemetry.refusal(&id, None, error))
@@ -202,8 +199,8 @@ impl Service {
     /// What is wrong with the request itself.
     pub fn unchecked(&self, request: &ImageRequest) -> Result<Option<Meta>> {
         let catalog = self.catalog();
-        let company = company(&catalog, &request.company)?;
-        let meta = Meta::of_request(&request::parse(&request.query, company)?, company);
+        let target = Target::of_url(&catalog, &request.path, &request.query)?;
+        let meta = Meta::of_request(&target.commands()?, &target);
         Ok((meta.freshness.is_kept && meta.freshness.max_age_s.is_none()).then_some(meta))
     }
 
@@ -213,16 +210,17 @@ impl Service {
     /// # Errors
     /// As [`Self::head`].
     pub async fn explain(&self, request: &ImageRequest, deadline: Instant) -> Result<serde_json::Value> {
-        let id = request.id();
         self.by(deadline, async {
             let catalog = self.catalog();
-            let company = company(&catalog, &request.company)?;
-            let commands = request::parse(&request.query, company)?;
-            let (ask, decision) = self.ask(&id, company, request, &commands).await?;
+            let target = Target::of_url(&catalog, &request.path, &request.query)?;
+            let commands = target.commands()?;
+            let company = &*target.company;
+            let (ask, decision) = self.ask(&target, &request.hints, &commands).await?;
             let (header, plan) = (ask.found.header, Arc::clone(&ask.plan));
             let known = self.derivatives.known(ask).await?;
             Ok(serde_json::json!({
-                "asset": id,
+                "asset": target.id(),
+                "record": target.object.record.map(|(id, _)| id),
                 "source": explain::source(&header),
                 "decision": explain::decision(&decision),
                 "varies_by": decide::varies_by(&commands, company),
@@ -251,20 +249,26 @@ impl Service {
         let renditions = self.by(deadline, async {
             let catalog = self.catalog();
             let company = match company {
-                Some(name) => self::company(&catalog, name)?,
+                Some(name) => request::company(&catalog, name)?,
                 // Defaults of a new account; its source is never asked.
-                None => &Company::new("", SourceRoot::Demo),
+                None => &Company::new("", SourceRoot::Nothing),
             };
             if source.len() as u64 > limits::SOURCE_BYTES_MAX {
                 return Err(Error::SourceTooLong { bytes_max: limits::SOURCE_BYTES_MAX });
             }
-            let commands = parsed(queries, company)?;
+            let asked: Vec<_> = counted(queries)?
+                .iter()
+                .map(|query| {
+                    let target = Target::of_object(&catalog, company, Vec::new(), query)?;
+                    target.commands().map(|commands| (target, commands))
+                })
+                .collect();
             let slot = self.sched.admit()?;
             let sources = Arc::clone(&self.sources);
             // The slot travels with the look at the source, so that looks nobody waits for are counted too.
             let given = move || sources.given(source).map(|found| (slot, found));
             let (slot, found) = blocking(given).await?;
-            let (outlines, plans) = outlined(commands, Stamp::default(), &found, company, hints);
+            let (outlines, plans) = outlined(asked, Stamp::default(), &found, hints);
             let plans: Vec<_> = plans.into_iter().map(|(plan, _)| plan).collect();
             let renditions = if plans.is_empty() {
                 Vec::new()
@@ -282,24 +286,32 @@ impl Service {
     /// What concerns all of them: the company, the source, the queue.
     pub async fn fanout(
         &self,
-        source: &ImageRequest,
+        source: &str,
         company: Option<&str>,
         queries: &[String],
+        hints: &Hints,
         deadline: Instant,
     ) -> Result<Vec<Result<Rendition>>> {
-        let id = source.id();
+        let id = crate::error::shortened(source);
         let renditions = self.by(deadline, async {
             let catalog = self.catalog();
-            let owner = self::company(&catalog, &source.company)?;
-            let company = match company {
-                Some(name) => self::company(&catalog, name)?,
-                None => owner,
-            };
-            let commands = parsed(queries, company)?;
-            let stamp = self.derivatives.stamp(&owner.root_id, &asset_name(&source.asset));
-            let find = self.finder(owner.source.clone(), &id, source)?;
+            let (owner, elements) = named(source)?;
+            let owner = request::company(&catalog, owner)?;
+            // Named by whoever may connect to the socket: no rules of the world outside apply.
+            let target = |query| Target::of_object(&catalog, owner, elements.clone(), query);
+            let company = company.map(|name| request::company(&catalog, name)).transpose()?;
+            let asked: Vec<_> = counted(queries)?
+                .iter()
+                .map(|query| {
+                    let target = target(query)?.for_company(company);
+                    target.commands().map(|commands| (target, commands))
+                })
+                .collect();
+            let target = target("")?;
+            let stamp = self.stamp(&target);
+            let find = self.finder(&target);
             let found = blocking(move || find()).await?;
-            let (outlines, plans) = outlined(commands, stamp, &found, company, &source.hints);
+            let (outlines, plans) = outlined(asked, stamp, &found, hints);
             let renditions = if plans.is_empty() {
                 Vec::new()
             } else {
@@ -318,15 +330,14 @@ impl Service {
     pub async fn invalidate(&self, what: &Invalidation) -> Result<()> {
         let catalog = self.catalog();
         let target = |id: &String| {
-            let (name, asset) = id
-                .split_once('/')
-                .filter(|(_, asset)| !asset.is_empty())
-                .ok_or_else(|| Error::Request { got: crate::error::shortened(id), want: "\"Company/Asset\"".into() })?;
-            let company = company(&catalog, name)?.root_id.clone();
-            Ok(Target::Asset { company, asset: asset_name(&[asset.to_owned()]) })
+            let (name, elements) = named(id)?;
+            let company = request::company(&catalog, name)?.root_id.clone();
+            Ok(cache::Target::Asset { company, asset: asset_name(elements.join("/")) })
         };
         let targets = match what {
-            Invalidation::Company(name) => vec![Target::Company(company(&catalog, name)?.root_id.clone())],
+            Invalidation::Company(name) => {
+                vec![cache::Target::Company(request::company(&catalog, name)?.root_id.clone())]
+            }
             Invalidation::Assets(ids) => ids.iter().map(target).collect::<Result<_>>()?,
         };
         self.derivatives.invalidate(targets).await
@@ -360,13 +371,17 @@ impl Service {
         self.catalog().companies.get(company).map(|company| company.headers.clone()).unwrap_or_default()
     }
 
+    /// The same for whoever a request is addressed to.
+    pub fn headers_of(&self, request: &ImageRequest) -> Vec<(String, String)> {
+        let company = request.path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        request::decoded(company).map(|company| self.company_headers(&company)).unwrap_or_default()
+    }
+
     /// The request headers that a reply to `request` depends on, failed or not; none if it cannot be read.
     pub fn varies_by(&self, request: &ImageRequest) -> Vec<&'static str> {
         let catalog = self.catalog();
-        let Ok(company) = company(&catalog, &request.company) else { return Vec::new() };
-        request::parse(&request.query, company)
-            .map(|commands| decide::varies_by(&commands, company))
-            .unwrap_or_default()
+        let Ok(target) = Target::of_url(&catalog, &request.path, &request.query) else { return Vec::new() };
+        target.commands().map(|commands| decide::varies_by(&commands, &target.company)).unwrap_or_default()
     }
 
     /// Counts the hints of one request that could not be understood.
@@ -447,51 +462,45 @@ impl Service {
         renditions
     }
 
-    /// Looks for the stored source of `request`; the look itself blocks.
-    ///
-    /// # Errors
-    /// `Request`: the asset's name has a character that no asset's name has.
-    fn finder(&self, root: SourceRoot, id: &str, request: &ImageRequest) -> Result<Finder> {
-        // protocol.md 1.1: neither is permitted in an object, not even encoded.
-        if request.asset.iter().any(|element| element.contains([',', '?'])) {
-            let got = crate::error::shortened(id);
-            return Err(Error::Request { got, want: "an asset's name without , and ?".into() });
-        }
-        let (sources, id, asset) = (Arc::clone(&self.sources), id.to_owned(), request.asset.clone());
-        Ok(Arc::new(move || sources.stored(&root, &id, &asset)))
+    /// To be taken before the source is looked for: an invalidation from then on must not be missed.
+    fn stamp(&self, target: &Target<'_>) -> Stamp {
+        self.derivatives.stamp(&target.company.root_id, &asset_name(target.object.name()))
+    }
+
+    /// Looks for the stored source of a request; the look itself blocks.
+    fn finder(&self, target: &Target<'_>) -> Finder {
+        let (sources, id, files) = (Arc::clone(&self.sources), target.id(), target.object.files.clone());
+        let (root, root_id) = (target.company.source.clone(), target.company.root_id.clone());
+        Arc::new(move || sources.stored(&root, &root_id, &id, &files))
     }
 
     /// Finds the source of a request and plans its rendition.
-    async fn ask(
-        &self,
-        id: &str,
-        company: &Company,
-        request: &ImageRequest,
-        commands: &Commands,
-    ) -> Result<(Ask, Decision)> {
-        // Before the source is looked at: an invalidation from now on must not be missed.
-        let stamp = self.derivatives.stamp(&company.root_id, &asset_name(&request.asset));
-        let find = self.finder(company.source.clone(), id, request)?;
+    async fn ask(&self, target: &Target<'_>, hints: &Hints, commands: &Commands) -> Result<(Ask, Decision)> {
+        let stamp = self.stamp(target);
+        let find = self.finder(target);
         let look = Arc::clone(&find);
         let found = blocking(move || look()).await?;
-        let (plan, decision) = planned(commands, &found.header, company, &request.hints)?;
-        let ask = Ask { id: id.to_owned(), stamp, find, found, plan: Arc::new(plan), cache: commands.cache.server };
+        let (plan, decision) = planned(commands, &found.header, &target.company, hints)?;
+        let ask = Ask { id: target.id(), stamp, find, found, plan: Arc::new(plan), cache: commands.cache.server };
         Ok((ask, decision))
     }
 }
 
-/// The company of that name.
-fn company<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Company> {
-    catalog.companies.get(name).ok_or_else(|| Error::NotFound { id: crate::error::shortened(name) })
+/// `Company/Asset` as the site's owner writes it, without percent escapes, taken apart.
+fn named(id: &str) -> Result<(&str, Vec<String>)> {
+    id.split_once('/')
+        .filter(|(_, asset)| !asset.is_empty())
+        .map(|(company, asset)| (company, asset.split('/').map(str::to_owned).collect()))
+        .ok_or_else(|| Error::Request { got: crate::error::shortened(id), want: "\"Company/Asset\"".into() })
 }
 
-/// The queries of a fan-out, each parsed or not.
-fn parsed(queries: &[String], company: &Company) -> Result<Vec<Result<Commands>>> {
+/// The queries of a fan-out, if there are not too many of them.
+fn counted(queries: &[String]) -> Result<&[String]> {
     if queries.is_empty() || queries.len() > limits::FANOUT_RENDITIONS_MAX {
         let want = format!("1 to {} renditions", limits::FANOUT_RENDITIONS_MAX);
         return Err(Error::Request { got: format!("{} renditions", queries.len()), want: want.into() });
     }
-    Ok(queries.iter().map(|query| request::parse(query, company)).collect())
+    Ok(queries)
 }
 
 /// decide → plan.
@@ -502,19 +511,18 @@ fn planned(commands: &Commands, header: &Header, company: &Company, hints: &Hint
 
 /// The queries of a fan-out, planned or not, and what is to be made of the source for those that are.
 fn outlined(
-    commands: Vec<Result<Commands>>,
+    asked: Vec<Result<(Target<'_>, Commands)>>,
     stamp: Stamp,
     found: &Found,
-    company: &Company,
     hints: &Hints,
 ) -> (Vec<Result<Outline>>, Vec<Wanted>) {
     let mut plans = Vec::new();
-    let outlines = commands.into_iter().map(|commands| {
-        let commands = commands?;
-        let (plan, decision) = planned(&commands, &found.header, company, hints)?;
+    let outlines = asked.into_iter().map(|asked| {
+        let (target, commands) = asked?;
+        let (plan, decision) = planned(&commands, &found.header, &target.company, hints)?;
         let plan = Arc::new(plan);
         plans.push((Arc::clone(&plan), commands.cache.server));
-        Ok(Outline::new(plan, decision, &commands, company, (&found.source.version, stamp)))
+        Ok(Outline::new(plan, decision, &commands, &target, (&found.source.version, stamp)))
     });
     (outlines.collect(), plans)
 }

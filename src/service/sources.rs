@@ -63,17 +63,31 @@ impl Sources {
         }
     }
 
-    /// The stored source `asset` under `root`, which is called `id`.
+    /// The first of `files` that is there, under `root`, which is that of `root_id`; errors call it `id`.
     ///
     /// # Errors
-    /// As [`Root::open`] and [`codec::probe`].
-    pub(super) fn stored(&self, root: &SourceRoot, id: &str, asset: &[String]) -> Result<Found> {
+    /// As [`Root::open`] and [`codec::probe`]. `NotFound` too if there are no files to try.
+    pub(super) fn stored(&self, root: &SourceRoot, root_id: &str, id: &str, files: &[Vec<String>]) -> Result<Found> {
         let root = match root {
             SourceRoot::Dir(path) => Root::Dir(path.clone()),
             SourceRoot::Demo => Root::Computed(demo),
+            SourceRoot::Nothing => Root::Computed(|_| None),
         };
-        let mut source = self.open(&root, id, asset)?;
-        let key = (xxh3_128(id.as_bytes()), source.version);
+        let mut missing = Error::NotFound { id: id.to_owned() };
+        for file in files {
+            match self.open(&root, root_id, id, file) {
+                Ok(source) => return self.looked_at(source, root_id, file),
+                Err(error @ Error::NotFound { .. }) => missing = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(missing)
+    }
+
+    /// A source with its header, from memory or by a look at it.
+    fn looked_at(&self, mut source: Source, root_id: &str, file: &[String]) -> Result<Found> {
+        // Several records may stand for one file, so it is known by its own name.
+        let key = (xxh3_128(format!("{root_id} {file:?}").as_bytes()), source.version);
         if !source.version.is_settled() {
             // It may be written just now: what is seen of it is no longer true a moment later.
             let header = codec::probe(&mut source.reader(), &self.allow)?;
@@ -91,9 +105,9 @@ impl Sources {
     }
 
     /// As [`Root::open`]; what was not there a moment ago is not looked for again in a folder that has not changed.
-    fn open(&self, root: &Root, id: &str, asset: &[String]) -> Result<Source> {
-        // The elements too: one that holds a slash is refused in another way.
-        let key = xxh3_128(format!("{id} {asset:?}").as_bytes());
+    fn open(&self, root: &Root, root_id: &str, id: &str, asset: &[String]) -> Result<Source> {
+        // By elements: one that holds a slash is refused in another way.
+        let key = xxh3_128(format!("{root_id} {asset:?}").as_bytes());
         let patience = Duration::from_millis(limits::NEGATIVE_MS_MAX);
         if let Some((when, folder)) = self.missing.get(&key)
             && when.elapsed() < patience

@@ -304,7 +304,7 @@ fn a_source_is_a_directory_or_the_demo() {
 fn a_file_that_is_no_configuration_is_refused() {
     check_refused(load("[daemon]\nthreads = \n"), &["calotype.toml", "line 2"]);
     check_refused(load("[daemon]\nthreads = 1\nthreads = 2\n"), &["calotype.toml", "line 3"]);
-    check_refused(load(&format!("#{}", "x".repeat(5 << 20))), &["calotype.toml", "4194304 bytes"]);
+    check_refused(load(&format!("#{}", "x".repeat(65 << 20))), &["calotype.toml", "67108864 bytes"]);
     let (_dir, path) = file("");
     fs::write(&path, [0xff, 0xfe]).unwrap();
     check_refused(Config::load(Some(&path), NO_ENVIRONMENT, &Flags::default()), &["calotype.toml", "UTF-8"]);

@@ -2,6 +2,7 @@
 
 mod browser;
 mod cache;
+mod catalog;
 mod cli;
 mod codecs;
 mod commands;

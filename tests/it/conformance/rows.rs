@@ -23,6 +23,8 @@ pub(super) struct Row {
 pub(super) struct Content {
     /// `dst=… src=… pad=… hole=…`, `grey`: where the source's bars fall, and that no colour is left of them.
     pub(super) place: Option<Place>,
+    /// `of=A`: the source that is shown, where the asset has another name.
+    pub(super) of: Option<String>,
     /// `says=a,b`: words of the error's text.
     pub(super) says: Vec<String>,
     /// `same=request`: byte for byte the reply to that request.
@@ -108,7 +110,7 @@ impl Place {
 impl Row {
     /// The source it is about.
     pub(super) fn source(&self) -> &'static Source {
-        let name = asset(&self.request).unwrap_or_default();
+        let name = self.content.of.as_deref().or(asset(&self.request)).unwrap_or_default();
         bars::SOURCES.iter().find(|source| source.name == name).expect("checked when the row was loaded")
     }
 }
@@ -150,7 +152,7 @@ fn row(line: &str) -> Result<Row, String> {
         return Err(String::from("needs a size and content: dst and src of a picture, says of an error"));
     }
     if place.is_some() {
-        let name = asset(&row.request);
+        let name = row.content.of.as_deref().or(asset(&row.request));
         if !bars::SOURCES.iter().any(|source| Some(source.name) == name) {
             return Err(format!("no source {name:?}"));
         }
@@ -177,6 +179,7 @@ fn content(text: &str) -> Result<Content, String> {
             "pad" => pad = Some(shown(value)?),
             "hole" => hole = Some(shown(value)?),
             "grey" => is_grey = true,
+            "of" => content.of = Some(value.to_owned()),
             "same" => content.same = Some(value.to_owned()),
             "differs" => content.differs = Some(value.to_owned()),
             "ignored" => content.ignored = Some(value.to_owned()),

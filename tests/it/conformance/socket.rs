@@ -6,15 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::wire::{Reply, Server};
-
-/// The reference's company, and the same with switches of Smart Imaging on.
-const COMPANIES: [(&str, &str); 4] = [
-    ("Co", "presets = { small = \"wid=240&qlt=70\" }"),
-    ("Bfc", "bfc = true"),
-    ("Dpr", "dpr = true"),
-    ("DprNet", "dpr = true\nnetwork = true"),
-];
+use super::wire::{self, Reply, Server};
 
 /// A running daemon; dropped, it is ended and waited for.
 pub(super) struct OverSocket {
@@ -25,12 +17,7 @@ pub(super) struct OverSocket {
 impl OverSocket {
     /// A daemon over the sources in `dir`, with the reference's company and its way of answering errors.
     pub(super) fn start(dir: &Path) -> Self {
-        let file = dir.join("calotype.toml");
-        let mut text = String::from("[daemon]\nerrors = \"compat\"\nengine = \"simd\"\ndeadline_ms = 60000\n");
-        for (company, switches) in COMPANIES {
-            text += &format!("[company.{company}]\nsource = \"file://{}\"\n{switches}\n", dir.display());
-        }
-        std::fs::write(&file, text).expect("writable");
+        let file = wire::configuration(dir);
         let socket = dir.join("data.sock");
         let daemon = Command::new(env!("CARGO_BIN_EXE_calotype"))
             .args(["daemon", "--config", file.to_str().expect("UTF-8"), "--socket", socket.to_str().expect("UTF-8")])

@@ -4,14 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use calotype::catalog::{Company, SourceRoot};
+use calotype::catalog::Catalog;
 use calotype::codec::{self, Allow};
+use calotype::config::{Config, Flags};
 use calotype::decide::{Hints, decide};
 use calotype::engine::scalar::Scalar;
 use calotype::engine::{Cancel, Job, run};
 use calotype::error::Error;
 use calotype::plan::SourceFormat;
-use calotype::request;
+use calotype::request::{self, Target};
 
 /// A reply, whoever gave it.
 pub(super) struct Reply {
@@ -39,34 +40,72 @@ pub(super) trait Server: Sync {
     fn has_headers(&self) -> bool;
 }
 
-/// Company `Co` of the reference.
-const PRESET: (&str, &str) = ("small", "wid=240&qlt=70");
+/// The reference's company, and others with what single examples ask for.
+const COMPANIES: &str = r#"
+[daemon]
+errors = "compat"
+engine = "simd"
+deadline_ms = 60000
+
+[company.Co]
+source = "SOURCE"
+presets = { small = "wid=240&qlt=70" }
+[company.Co.record.A.crop.Large]
+rect = [0.25, 0.25, 0.5, 0.5]
+size = [600, 400]
+[company.Co.record.before]
+path = "A.jpg"
+modifier = "wid=100"
+[company.Co.record.after]
+path = "A.jpg"
+post_modifier = "wid=100"
+
+[company.Bfc]
+source = "SOURCE"
+bfc = true
+[company.Dpr]
+source = "SOURCE"
+dpr = true
+[company.DprNet]
+source = "SOURCE"
+dpr = true
+network = true
+"#;
+
+/// A configuration of all companies over the sources in `dir`, written there.
+pub(super) fn configuration(dir: &Path) -> PathBuf {
+    let file = dir.join("calotype.toml");
+    let source = format!("file://{}", dir.display());
+    std::fs::write(&file, COMPANIES.replace("SOURCE", &source)).expect("writable");
+    file
+}
 
 /// Parse, decide, plan, decode, the scalar engine, encode: nothing between them.
 pub(super) struct InProcess {
     dir: PathBuf,
-    company: Company,
+    catalog: Catalog,
 }
 
 impl InProcess {
     pub(super) fn new(dir: &Path) -> Self {
-        let mut company = Company::new("Co", SourceRoot::Dir(dir.to_owned()));
-        company.presets.insert(PRESET.0.to_owned(), PRESET.1.to_owned());
-        Self { dir: dir.to_owned(), company }
+        let file = configuration(dir);
+        let config = Config::load(Some(&file), std::iter::empty(), &Flags::default()).expect("a configuration");
+        Self { dir: dir.to_owned(), catalog: config.catalog }
     }
 
     fn rendition(&self, request: &str) -> Result<Reply, Error> {
         let (path, query) = request.split_once('?').unwrap_or((request, ""));
+        let target = Target::of_url(&self.catalog, path, query)?;
         let missing = || Error::NotFound { id: path.to_owned() };
-        let name = path.strip_prefix("Co/").ok_or_else(missing)?;
-        let files = ["jpg", "png", "tif"].map(|extension| self.dir.join(format!("{name}.{extension}")));
-        let bytes = files.iter().find_map(|file| std::fs::read(file).ok()).ok_or_else(missing)?;
+        let extensions = ["", ".jpg", ".png", ".tif"];
+        let names = target.object.files.iter().flat_map(|file| extensions.map(|end| file.join("/") + end));
+        let bytes = names.into_iter().find_map(|name| std::fs::read(self.dir.join(name)).ok()).ok_or_else(missing)?;
         let allow = Allow { formats: SourceFormat::ALL.to_vec(), pixels_max: calotype::limits::SOURCE_PIXELS_MAX };
 
         let header = codec::probe(&mut std::io::Cursor::new(&bytes), &allow)?;
-        let commands = request::parse(query, &self.company)?;
-        let decision = decide(&commands, &header, &self.company, &Hints::default())?;
-        let plan = Arc::new(request::plan(&commands, &header, &self.company, &decision)?);
+        let (company, commands) = (&*target.company, target.commands()?);
+        let decision = decide(&commands, &header, company, &Hints::default())?;
+        let plan = Arc::new(request::plan(&commands, &header, company, &decision)?);
         let source = Arc::new(codec::decode(&bytes, &header, plan.decode)?);
         let spec = plan.encode.requested;
         let image = run(&Scalar, Job { source, plans: vec![plan], cancel: Cancel::default() }).images.remove(0)?;

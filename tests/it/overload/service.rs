@@ -22,12 +22,8 @@ pub(super) fn service(queue_jobs_max: usize, cpu: Arc<dyn Engine>) -> Arc<Servic
 }
 
 pub(super) fn request(asset: &str, query: &str) -> ImageRequest {
-    ImageRequest {
-        company: String::from(calotype::config::DEMO_COMPANY),
-        asset: vec![asset.to_owned()],
-        query: query.to_owned(),
-        hints: Hints::default(),
-    }
+    let path = format!("/{}/{asset}", calotype::config::DEMO_COMPANY);
+    ImageRequest { path, query: query.to_owned(), hints: Hints::default() }
 }
 
 pub(super) fn runtime() -> tokio::runtime::Runtime {
