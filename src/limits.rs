@@ -20,6 +20,8 @@ pub const VIEW_SIDE_MAX: u32 = 65_535;
 pub const COMPOSITE_SIDE_MAX: u32 = 65_535;
 /// Taps of one resize window: a whole 65,535 px source onto one pixel.
 pub const TAPS_MAX: usize = 65_536;
+/// Radius of the disc of `op_grow` in pixels of the view.
+pub const GROW_RADIUS_PX_MAX: u16 = 1000;
 /// Half-width of an unsharp window in taps: radius 250 px reaches four standard deviations.
 pub const UNSHARP_REACH_MAX: usize = 1024;
 /// Bytes of a request's path and query.

@@ -154,6 +154,64 @@ pub struct Tint {
     pub contrast: u8,
 }
 
+/// `op_grow`: the largest or smallest level of each component within a disc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Grow {
+    /// Radius of the disc, px, above 0.
+    pub radius_px: u16,
+    /// Which of the two.
+    pub morph: Morph,
+}
+
+impl Grow {
+    /// Powers of two, from 1 on, that a run of the disc's widest row can hold in a picture `w` px wide.
+    pub fn powers(&self, w: u32) -> u32 {
+        (2 * u32::from(self.radius_px) + 1).min(w).ilog2() + 1
+    }
+}
+
+/// What is taken of a disc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Morph {
+    /// The largest level: bright grows.
+    Dilate,
+    /// The smallest: dark grows.
+    Erode,
+}
+
+/// `op_noise`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Noise {
+    /// 1 to 100.
+    pub amount: u8,
+    /// How it is spread.
+    pub grain: Grain,
+    /// The same in all colours.
+    pub mono: bool,
+    /// What tells one picture's noise from another's.
+    pub seed: u32,
+}
+
+impl Noise {
+    /// The factor of the engines' formulas, `engine::scalar::noise`.
+    pub fn strength(&self) -> i32 {
+        let amount = i32::from(self.amount);
+        match self.grain {
+            Grain::Uniform => (1632 * amount + 2) / 5,
+            Grain::Gaussian => (31_981 * amount + 5) / 10,
+        }
+    }
+}
+
+/// How noise is spread around 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Grain {
+    /// Every offset up to ±1.275 levels a percent is as likely.
+    Uniform,
+    /// As the normal distribution has it, σ half as large.
+    Gaussian,
+}
+
 /// What shows where the picture does not, or shines through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fill {
@@ -163,8 +221,8 @@ pub enum Fill {
     Opaque([u8; 3]),
 }
 
-/// One whole-image step. 8-bit planes go in and come out, except between `Load` and `Pack` (f32) and between
-/// `UnsharpH` and `UnsharpV` (8-bit planes plus their blurred halves).
+/// One whole-image step. 8-bit planes go in and come out, except between `Load` and `Pack` (f32), between `UnsharpH` and
+/// `UnsharpV` (8-bit planes plus their blurred halves) and between `GrowH` and `GrowV` (8-bit planes plus their runs).
 ///
 /// Each has a shader, a scalar function and a differential case of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -200,6 +258,12 @@ pub enum Pass {
     Median,
     /// Operations on one pixel at a time.
     Point(Point),
+    /// Horizontal half of dilation or erosion: maxima of runs.
+    GrowH(Grow),
+    /// Vertical half of dilation or erosion.
+    GrowV(Grow),
+    /// Noise.
+    Noise(Noise),
     /// The fixed 3×3 of `op_sharpen`.
     Sharpen,
     /// Onto the view: crop, pad and flatten.
@@ -217,7 +281,7 @@ pub enum Pass {
 
 impl Pass {
     /// Names of all passes: shader file, entry point, scalar function, differential case.
-    pub const ALL: [&'static str; 12] = [
+    pub const ALL: [&'static str; 15] = [
         "ycbcr_to_rgb",
         "rgb_to_ycbcr",
         "load",
@@ -226,6 +290,9 @@ impl Pass {
         "pack",
         "median",
         "point",
+        "grow_h",
+        "grow_v",
+        "noise",
         "unsharp_h",
         "unsharp_v",
         "sharpen",
@@ -243,6 +310,9 @@ impl Pass {
             Self::Pack { .. } => "pack",
             Self::Median => "median",
             Self::Point(_) => "point",
+            Self::GrowH(_) => "grow_h",
+            Self::GrowV(_) => "grow_v",
+            Self::Noise(_) => "noise",
             Self::UnsharpH(_) => "unsharp_h",
             Self::UnsharpV(_) => "unsharp_v",
             Self::Sharpen => "sharpen",
@@ -550,10 +620,15 @@ pub struct Plan {
 impl Plan {
     /// A short stable name of this plan for logs and caches: equal plans, equal keys.
     pub fn key(&self) -> u64 {
-        let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
-        self.hash(&mut hasher);
-        hasher.finish()
+        key(self)
     }
+}
+
+/// A stable hash.
+pub fn key(value: &impl Hash) -> u64 {
+    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// FNV-1a: stable between runs, unlike the standard library's hashers.

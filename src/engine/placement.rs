@@ -78,7 +78,14 @@ impl JobShape {
                     format.alpha &= *fill == Fill::Transparent;
                 }
                 Pass::Point(point) => format.model = point.model(format.model),
-                Pass::Pack { .. } | Pass::Median | Pass::UnsharpH(_) | Pass::UnsharpV(_) | Pass::Sharpen => {}
+                Pass::Pack { .. }
+                | Pass::Median
+                | Pass::GrowH(_)
+                | Pass::GrowV(_)
+                | Pass::Noise(_)
+                | Pass::UnsharpH(_)
+                | Pass::UnsharpV(_)
+                | Pass::Sharpen => {}
             }
             let samples = format.samples(size);
             match pass {
@@ -88,12 +95,19 @@ impl JobShape {
                     let reach = whole_ns((4.0 * SigmaPx::from_radius(usm.radius_px()).0).ceil());
                     self.taps += samples * (2 * reach + 1);
                 }
+                // A comparison costs less than a tap, so this errs on the side of more.
+                Pass::GrowH(grow) => self.taps += samples * u64::from(grow.powers(size.w)),
+                Pass::GrowV(grow) => {
+                    let rows = (2 * u64::from(grow.radius_px) + 1).min(2 * u64::from(size.h));
+                    self.taps += samples * 2 * rows;
+                }
                 Pass::YcbcrToRgb
                 | Pass::RgbToYcbcr { .. }
                 | Pass::Load { .. }
                 | Pass::Pack { .. }
                 | Pass::Median
                 | Pass::Point(_)
+                | Pass::Noise(_)
                 | Pass::Sharpen
                 | Pass::Place { .. } => self.samples += samples,
             }
@@ -104,7 +118,12 @@ impl JobShape {
 
 /// Taps of one window of a resize.
 fn window(resample: &Resample) -> u64 {
-    let step = resample.axis.step.to_f64().max(1.0);
+    let step = match resample.kernel {
+        Kernel::Gaussian { .. } => 1.0,
+        Kernel::Bilin | Kernel::Bicub | Kernel::Sharp2 | Kernel::Bisharp | Kernel::Trilin => {
+            resample.axis.step.to_f64().max(1.0)
+        }
+    };
     whole_ns((2.0 * resample.kernel.support() * step).ceil()).clamp(1, u64::from(resample.axis.src_len.max(1)))
 }
 

@@ -3,6 +3,7 @@
 //! Computed once, in f64, on the CPU, and handed to every engine unchanged, so that engines can differ only in the
 //! order of their sums.
 
+mod disc;
 mod gaussian;
 pub mod point;
 mod taps;
@@ -10,10 +11,11 @@ pub mod transfer;
 
 use std::fmt;
 
+pub use disc::disc;
 pub use gaussian::{SigmaPx, UnsharpTaps};
 pub use taps::{Axis, Edge, Taps};
 
-/// The filters of `resMode` (protocol.md 2.5).
+/// The filters of `resMode` (protocol.md 2.5), and that of `op_blur`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kernel {
     /// `bilin`: triangle, support 1, stretched on reduction (so less aliasing than the original's).
@@ -26,10 +28,15 @@ pub enum Kernel {
     Bisharp,
     /// `trilin`: linear blend of the two neighbouring 2× box pyramid levels, bilinear inside each.
     Trilin,
+    /// Gaussian of `op_blur`, integrated over each sample; not stretched.
+    Gaussian {
+        /// Standard deviation in 1/1024 source sample.
+        sigma_q10: u32,
+    },
 }
 
 impl Kernel {
-    /// Every filter once.
+    /// Every filter of `resMode` once.
     pub const ALL: [Self; 5] = [Self::Bilin, Self::Bicub, Self::Sharp2, Self::Bisharp, Self::Trilin];
 
     /// The protocol's own keyword.
@@ -40,6 +47,7 @@ impl Kernel {
             Self::Sharp2 => "sharp2",
             Self::Bisharp => "bisharp",
             Self::Trilin => "trilin",
+            Self::Gaussian { .. } => "gaussian",
         }
     }
 
@@ -57,6 +65,8 @@ impl Kernel {
             Self::Bilin | Self::Trilin => 1.0,
             Self::Bicub | Self::Bisharp => 2.0,
             Self::Sharp2 => 3.0,
+            // Four standard deviations hold all but a 2⁻¹⁴ of the mass.
+            Self::Gaussian { sigma_q10 } => 4.0 * f64::from(sigma_q10) / 1024.0 + 0.5,
         }
     }
 
@@ -71,13 +81,18 @@ impl Kernel {
             Self::Bicub => keys(x, -0.5),
             Self::Bisharp => keys(x, if reduces { -0.75 } else { -0.5 }),
             Self::Sharp2 => lanczos3(x),
+            Self::Gaussian { sigma_q10 } => gaussian::mass(x - 0.5, x + 0.5, f64::from(sigma_q10) / 1024.0),
         }
     }
 }
 
 impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.keyword())
+        f.write_str(self.keyword())?;
+        match self {
+            Self::Gaussian { sigma_q10 } => write!(f, " {}px", f64::from(*sigma_q10) / 1024.0),
+            Self::Bilin | Self::Bicub | Self::Sharp2 | Self::Bisharp | Self::Trilin => Ok(()),
+        }
     }
 }
 

@@ -234,7 +234,10 @@ impl<'a> Shape<'a> {
 
 /// Appends the filter centred on `centre`, stretched on reduction; gives its first sample.
 fn stretched(kernel: Kernel, centre: f64, step: f64, weights: &mut Vec<f64>) -> i64 {
-    let stretch = step.max(1.0);
+    let stretch = match kernel {
+        Kernel::Gaussian { .. } => 1.0,
+        Kernel::Bilin | Kernel::Bicub | Kernel::Sharp2 | Kernel::Bisharp | Kernel::Trilin => step.max(1.0),
+    };
     let reach = kernel.support() * stretch;
     let (left, right) = (floor_i64(centre - reach), floor_i64(centre + reach));
     weights.extend((left..=right).map(|j| kernel.weight((j as f64 + 0.5 - centre) / stretch, step > 1.0)));

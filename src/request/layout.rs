@@ -178,6 +178,21 @@ impl Layout {
         u32::try_from(q20).unwrap_or(u32::MAX)
     }
 
+    /// A length of the composite in 1/1024 px of the view, halves up.
+    pub fn length_q10(&self, length: Ratio) -> u64 {
+        let [x, y] = self.factor;
+        let q10 = if x == y {
+            length.times(x).times(Ratio::int(1 << 10)).round()
+        } else {
+            let s = (x.to_f64() * y.to_f64()).sqrt();
+            #[expect(clippy::cast_possible_truncation, reason = "a float saturates when it is cast")]
+            {
+                (length.to_f64() * s * f64::from(1 << 10)).round() as i64
+            }
+        };
+        u64::try_from(q10).unwrap_or(0)
+    }
+
     /// The visible part of the picture along both axes; `None` if nothing of it is visible.
     pub fn spans(&self) -> Option<[Span; 2]> {
         let (c, r, all) = (self.composite, self.region, self.within);

@@ -8,6 +8,7 @@
 //! | scale | `Load ResizeH ResizeV Pack`, the cheaper direction first | an axis is not a plain copy |
 //! | convert | `YcbcrToRgb` | something after it needs R G B |
 //! | effects | `Point`, or `Point Median Point` | asked for |
+//! | | `GrowH GrowV`, then `Load ResizeH ResizeV Pack` by a Gaussian, once or twice, then `Noise` | asked for |
 //! | sharpen | `Sharpen`, then `UnsharpH UnsharpV` of `op_usm`, then of `op_usmR` | asked for |
 //! | place | `Place` | padding, or transparency that the format or the request does not keep |
 //!
@@ -21,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{Axis, Edge, Kernel};
 use crate::limits;
 use crate::pixel::{Chroma, Model, Ratio, Rect, Size, WorkingSpace};
-use crate::plan::{Decision, DecodeAs, EncodeLadder, EncodeSpec, Fill, Header, Pass, Plan, Resample, Unsharp};
+use crate::plan::{self, Decision, DecodeAs, EncodeLadder, EncodeSpec, Fill, Header, Pass, Plan, Resample, Unsharp};
 
 /// The plan of a request over a source.
 ///
@@ -37,10 +38,23 @@ pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &
     }
     let requested = decision.encode.requested;
     check_ceilings(layout.view, &requested)?;
-    let (decode, passes) = Order { commands, header, company, layout: &layout, encode: &requested }.passes();
+    commands.effects.check(&layout)?;
+    let (decode, mut passes) = Order { commands, header, company, layout: &layout, encode: &requested }.passes();
+    seed(&mut passes, header.size);
     let fits = |spec: &EncodeSpec| layout.view.w.max(layout.view.h) <= spec.side_max();
     let candidates = decision.encode.candidates.iter().copied().filter(fits).collect();
     Ok(Plan { source: header.size, decode, size: layout.view, passes, encode: EncodeLadder { requested, candidates } })
+}
+
+/// Gives noise a seed of its own: the same for the same passes, whatever they are encoded to.
+fn seed(passes: &mut [Pass], source: Size) {
+    let key = plan::key(&(source, &*passes));
+    #[expect(clippy::cast_possible_truncation, reason = "half of a hash")]
+    for pass in passes {
+        if let Pass::Noise(noise) = pass {
+            noise.seed = key as u32;
+        }
+    }
 }
 
 fn check_ceilings(view: Size, encode: &EncodeSpec) -> Result<()> {
@@ -81,7 +95,7 @@ impl Order<'_> {
         let [x, y] = spans;
         let visible = Size::new(x.len, y.len);
         let whole = visible == self.header.size;
-        let finishing = self.finishing();
+        let finishing = self.finishing(visible);
         if whole && finishing.is_empty() && !self.needs_place(spans, false) && self.stays_ycbcr() {
             return (DecodeAs::Native, Vec::new());
         }
@@ -116,7 +130,7 @@ impl Order<'_> {
             && cut.is_none();
         let visible = Size::new(spans[0].len, spans[1].len);
         let enlarges = visible.pixels() > self.header.size.pixels();
-        let finishing = self.finishing();
+        let finishing = self.finishing(visible);
         let placed = self.needs_place(spans, soft);
 
         let mut passes = Vec::new();
@@ -179,8 +193,8 @@ impl Order<'_> {
     }
 
     /// What is done to the visible picture at its final size.
-    fn finishing(&self) -> Vec<Pass> {
-        let mut passes = self.commands.effects.passes();
+    fn finishing(&self, visible: Size) -> Vec<Pass> {
+        let mut passes = self.commands.effects.passes(self.layout, visible, self.company.working_space);
         passes.extend(self.sharpening());
         passes
     }
@@ -271,10 +285,10 @@ fn reached(span: &Span, kernel: Kernel) -> (u32, u32) {
     let step = span.step.max(Ratio::ONE);
     // The pyramid of `trilin` is counted from the first sample on: a cut must begin at a whole cell of its upper level.
     let cell = i64::try_from(step.ceil().unsigned_abs().next_power_of_two()).unwrap_or(i64::MAX / 4) * 2;
-    #[expect(clippy::cast_possible_truncation, reason = "1, 2 or 3")]
+    #[expect(clippy::cast_possible_truncation, reason = "1, 2 or 3 for those of resMode")]
     let reach = match kernel {
         Kernel::Trilin => 2 * cell,
-        Kernel::Bilin | Kernel::Bicub | Kernel::Sharp2 | Kernel::Bisharp => {
+        Kernel::Bilin | Kernel::Bicub | Kernel::Sharp2 | Kernel::Bisharp | Kernel::Gaussian { .. } => {
             step.times(Ratio::int(kernel.support().ceil() as i64)).ceil() + 1
         }
     };

@@ -219,8 +219,8 @@ pub const COMMANDS: &[Command] = &[
     Command::done("op_usmR", Composite, "amount[,radius[,threshold[,mono 0|1]]]", UNSHARP, read::op_usm_r)
         .or("0,0,0,0"),
     Command::done("op_sharpen", Composite, "0|1", SWITCH, read::op_sharpen).or("0"),
-    Command::not_yet("op_blur", Composite, "radius", "a number from 0 to 100").or("0").but(&["0"]),
-    Command::not_yet("op_grow", Composite, "px", PERCENT).or("0").but(&["0"]),
+    Command::done("op_blur", Composite, "radius", "a number from 0 to 100", effects::op_blur).or("0"),
+    Command::done("op_grow", Composite, "px", PERCENT, effects::op_grow).or("0"),
     Command::not_yet("op_growMask", Layer0, "px", PERCENT).or("0").but(&["0"]),
     Command::not_yet("op_growMaskR", Layer0, "px", PERCENT).or("0").but(&["0"]),
     Command::done("op_brightness", Composite, "percent", PERCENT, effects::op_brightness).or("0"),
@@ -233,9 +233,14 @@ pub const COMMANDS: &[Command] = &[
     // The old spelling of op_colorize.
     Command::done("colorize", Composite, "colour[,off|norm[,contrast]]", TINT, effects::op_colorize).or("none"),
     Command::done("op_invert", Composite, "0|1", SWITCH, effects::op_invert).or("0"),
-    Command::not_yet("op_noise", Composite, "amount[,uniform|gaussian[,mono 0|1]]", "an amount from 0 to 100")
-        .or("0,uniform,0")
-        .but(&["0", "0,uniform", "0,gaussian", "0,uniform,0", "0,uniform,1", "0,gaussian,0", "0,gaussian,1"]),
+    Command::done(
+        "op_noise",
+        Composite,
+        "amount[,uniform|gaussian[,mono 0|1]]",
+        "an integer from 0 to 100, then uniform or gaussian, then 0 or 1",
+        effects::op_noise,
+    )
+    .or("0,uniform,0"),
     Command::done(
         "fmt",
         Request,

@@ -75,7 +75,13 @@ fn passes_bytes_max(header: &Header, plan: &Plan) -> (u64, PixelFormat) {
             // It writes nothing.
             Pass::Median => continue,
             Pass::Point(point) => format.model = point.model(format.model),
-            Pass::UnsharpV(_) | Pass::Sharpen => {}
+            // The runs of one plane.
+            Pass::GrowH(grow) => {
+                let runs = size.pixels().saturating_mul(u64::from(grow.powers(u32::MAX)));
+                most = most.max(held.saturating_add(bytes(format, size, 1)).saturating_add(2 * runs));
+                continue;
+            }
+            Pass::GrowV(_) | Pass::Noise(_) | Pass::UnsharpV(_) | Pass::Sharpen => {}
             Pass::Place { canvas, fill, .. } => {
                 size = *canvas;
                 format.alpha = match fill {

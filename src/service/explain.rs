@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::plan::{Decision, DecodeAs, EncodeSpec, Fill, Header, Pass, Plan, Point, Resample, Unsharp, Verdict};
+use crate::plan::{
+    Decision, DecodeAs, EncodeSpec, Fill, Grain, Header, Morph, Pass, Plan, Point, Resample, Unsharp, Verdict,
+};
 
 /// What was found of a source.
 pub(super) fn source(header: &Header) -> Value {
@@ -89,6 +91,22 @@ fn pass(pass: &Pass) -> Value {
         Pass::ResizeH(resample) | Pass::ResizeV(resample) => resized(resample),
         Pass::UnsharpH(unsharp) | Pass::UnsharpV(unsharp) => sharpened(unsharp),
         Pass::Point(point) => operations(point),
+        Pass::GrowH(grow) | Pass::GrowV(grow) => json!({
+            "radius_px": grow.radius_px,
+            "takes": match grow.morph {
+                Morph::Dilate => "largest",
+                Morph::Erode => "smallest",
+            },
+        }),
+        Pass::Noise(noise) => json!({
+            "amount": noise.amount,
+            "grain": match noise.grain {
+                Grain::Uniform => "uniform",
+                Grain::Gaussian => "gaussian",
+            },
+            "mono": noise.mono,
+            "seed": noise.seed,
+        }),
         Pass::Place { canvas, x, y, fill } => json!({
             "width": canvas.w,
             "height": canvas.h,
@@ -107,7 +125,7 @@ fn pass(pass: &Pass) -> Value {
 fn resized(resample: &Resample) -> Value {
     let axis = &resample.axis;
     json!({
-        "kernel": resample.kernel.keyword(),
+        "kernel": resample.kernel.to_string(),
         "from": axis.src_len,
         "to": axis.dst_len,
         "step": axis.step.to_f64(),

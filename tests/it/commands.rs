@@ -83,6 +83,13 @@ fn shown(plan: &Plan) -> String {
         match pass {
             Pass::YcbcrToRgb | Pass::Median | Pass::Sharpen | Pass::Pack { .. } | Pass::RgbToYcbcr { .. } => {}
             Pass::Point(point) => operations(&mut out, point),
+            Pass::GrowH(grow) | Pass::GrowV(grow) => {
+                write!(out, " {:?} {}px", grow.morph, grow.radius_px).expect("a String")
+            }
+            Pass::Noise(noise) => {
+                let mono = if noise.mono { " mono" } else { "" };
+                write!(out, " {} {:?}{mono}", noise.amount, noise.grain).expect("a String");
+            }
             Pass::Load { add_alpha, .. } => out += if *add_alpha { " +alpha" } else { "" },
             Pass::ResizeH(resample) | Pass::ResizeV(resample) => resampled(&mut out, resample),
             Pass::UnsharpH(usm) | Pass::UnsharpV(usm) => {

@@ -9,7 +9,7 @@ use calotype::engine::scalar::Scalar;
 use calotype::engine::simd::{Level, Simd};
 use calotype::kernel::{Axis, Edge, Kernel};
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Ratio, Size, WorkingSpace, testcard};
-use calotype::plan::{DecodeAs, Fill, Pass, Plan, Point, Resample, Tint, Unsharp};
+use calotype::plan::{DecodeAs, Fill, Grain, Grow, Morph, Noise, Pass, Plan, Point, Resample, Tint, Unsharp};
 
 use crate::codecs::{corpus, decode_as};
 use crate::support::{
@@ -64,6 +64,42 @@ fn point_operations() {
 }
 
 #[test]
+fn grow() {
+    every_engine_equals_scalar("grow_h");
+    every_engine_equals_scalar("grow_v");
+}
+
+#[test]
+fn noise() {
+    every_engine_equals_scalar("noise");
+}
+
+/// The kernel of `op_blur`, at its own size and while it enlarges.
+#[test]
+fn blurs() {
+    let mut random = SplitMix64::new("blurs");
+    for format in [PixelFormat::GREY, PixelFormat::RGB, PixelFormat::RGBA] {
+        for (from, to) in [((1, 1), (1, 1)), ((37, 23), (37, 23)), ((40, 30), (157, 117)), ((255, 5), (255, 5))] {
+            let (from, to) = (Size::new(from.0, from.1), Size::new(to.0, to.1));
+            for content in contents(from, format) {
+                let source = Arc::new(picture(content, from, format, &mut random));
+                let mut plans = Vec::new();
+                for sigma_q10 in [103, 300, 1024, 5000, 40_000] {
+                    for space in spaces(format) {
+                        let turn = |from, to| resample(Kernel::Gaussian { sigma_q10 }, Axis::whole(from, to));
+                        let (h, v) = (Pass::ResizeH(turn(from.w, to.w)), Pass::ResizeV(turn(from.h, to.h)));
+                        let passes = vec![Pass::Load { space, add_alpha: false }, h, v, Pass::Pack { space }];
+                        plans.push(plan(from, to, passes));
+                    }
+                }
+                let name = format!("blur of {from} {format:?} {content:?}");
+                compare("blur", &Case { name, source, plans, tolerance: Tolerance::Levels(1) });
+            }
+        }
+    }
+}
+
+#[test]
 fn unsharp() {
     every_engine_equals_scalar("unsharp_h");
     every_engine_equals_scalar("unsharp_v");
@@ -91,14 +127,16 @@ fn every_pass_has_cases_that_use_it() {
 }
 
 fn every_engine_equals_scalar(pass: &str) {
-    for case in cases(pass) {
-        let want = render(&Scalar, &case.source, &case.plans);
-        for engine in others() {
-            for ((want, got), plan) in want.iter().zip(render(&**engine, &case.source, &case.plans)).zip(&case.plans) {
-                let name = format!("{pass} on {}: {} {:?}", engine.name(), case.name, plan.passes);
-                let got = got.unwrap_or_else(|e| panic!("{name}: {e}"));
-                assert_close(&name, want.as_ref().expect("scalar cannot fail"), &got, case.tolerance);
-            }
+    cases(pass).iter().for_each(|case| compare(pass, case));
+}
+
+fn compare(pass: &str, case: &Case) {
+    let want = render(&Scalar, &case.source, &case.plans);
+    for engine in others() {
+        for ((want, got), plan) in want.iter().zip(render(&**engine, &case.source, &case.plans)).zip(&case.plans) {
+            let name = format!("{pass} on {}: {} {:?}", engine.name(), case.name, plan.passes);
+            let got = got.unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_close(&name, want.as_ref().expect("scalar cannot fail"), &got, case.tolerance);
         }
     }
 }
@@ -177,6 +215,18 @@ fn cases(pass: &str) -> Vec<Case> {
             points.extend((0..5).map(|_| random_point(random)));
             points.into_iter().map(|point| plan(size, size, vec![Pass::Point(point)])).collect()
         }),
+        "grow_h" => grows(&mut random, |size| Size::new(size.samples().try_into().expect("small"), 1)),
+        "grow_v" => grows(&mut random, |size| size),
+        "noise" => each(ON_RGB, &mut random, Tolerance::Exact, |size, _, random| {
+            let mut plans = Vec::new();
+            for grain in [Grain::Uniform, Grain::Gaussian] {
+                for (amount, mono) in [(1, false), (33, true), (100, false), (100, true)] {
+                    let seed = u32::from_le_bytes(std::array::from_fn(|_| random.byte()));
+                    plans.push(plan(size, size, vec![Pass::Noise(Noise { amount, grain, mono, seed })]));
+                }
+            }
+            plans
+        }),
         "unsharp_h" => unsharps(&mut random, |size| Size::new(size.samples().try_into().expect("small"), 1)),
         "unsharp_v" => unsharps(&mut random, |size| size),
         "sharpen" => {
@@ -199,6 +249,28 @@ fn cases(pass: &str) -> Vec<Case> {
         }),
         other => panic!("{other}: a pass without a differential case"),
     }
+}
+
+/// Discs of every size from a pixel to more than the picture.
+fn grows(random: &mut SplitMix64, shape: impl Fn(Size) -> Size) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for format in ON_RGB {
+        for size in [(1, 1), (1, 17), (17, 1), (16, 17), (37, 23), (101, 7)].map(|(w, h)| shape(Size::new(w, h))) {
+            for content in contents(size, format) {
+                let source = Arc::new(picture(content, size, format, random));
+                let mut plans = Vec::new();
+                for radius_px in [1, 2, 3, 7, 8, 20, 100] {
+                    for morph in [Morph::Dilate, Morph::Erode] {
+                        let grow = Grow { radius_px, morph };
+                        plans.push(plan(size, size, vec![Pass::GrowH(grow), Pass::GrowV(grow)]));
+                    }
+                }
+                let name = format!("{size} {format:?} {content:?}");
+                cases.push(Case { name, source, plans, tolerance: Tolerance::Exact });
+            }
+        }
+    }
+    cases
 }
 
 fn random_colour(random: &mut SplitMix64) -> [u8; 3] {

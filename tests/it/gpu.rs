@@ -12,7 +12,7 @@ use calotype::error::Error;
 use calotype::kernel::{Axis, Kernel};
 use calotype::limits;
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, RowSource, Size, WorkingSpace};
-use calotype::plan::{Fill, Pass, Plan, Point, Resample, Tint, Unsharp};
+use calotype::plan::{Fill, Grain, Grow, Morph, Noise, Pass, Plan, Point, Resample, Tint, Unsharp};
 
 use crate::support::{Content, SplitMix64, Tolerance, assert_close, picture, plan, resample, resample_half};
 
@@ -70,6 +70,9 @@ fn finish(source: Size, format: PixelFormat) -> Arc<Plan> {
     let point = Point { brightness: 5, hue: 30, saturation: 20, ..Point::default() };
     let tint = Some(Tint { colour: [200, 150, 90], normalise: true, contrast: 20 });
     passes.extend([Pass::Point(point), Pass::Median, Pass::Point(Point { tint, ..Point::default() })]);
+    let grow = Grow { radius_px: 3, morph: Morph::Erode };
+    let noise = Noise { amount: 10, grain: Grain::Gaussian, mono: false, seed: 7 };
+    passes.extend([Pass::GrowH(grow), Pass::GrowV(grow), Pass::Noise(noise)]);
     passes.extend([Pass::UnsharpH(usm), Pass::UnsharpV(usm), Pass::Sharpen]);
     passes.push(Pass::Place { canvas, x: 2, y: -1, fill: Fill::Opaque([255, 250, 240]) });
     passes.push(Pass::RgbToYcbcr { chroma: Chroma::Half });

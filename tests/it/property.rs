@@ -6,7 +6,7 @@ use calotype::engine::Engine;
 use calotype::engine::scalar;
 use calotype::kernel::{Axis, Edge, Kernel};
 use calotype::pixel::{Image, PixelFormat, Plane, Ratio, Size, WorkingSpace};
-use calotype::plan::{Pass, Point, Tint, Unsharp};
+use calotype::plan::{Grain, Grow, Morph, Noise, Pass, Point, Tint, Unsharp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -316,6 +316,116 @@ fn a_normalised_tint_puts_its_colour_in_the_middle() {
         }
         assert!(there > 4, "no pixel has the median");
     });
+}
+
+/// The definition itself, pixel by pixel: nothing of runs or halves.
+#[test]
+fn growing_takes_the_extreme_of_a_disc() {
+    let mut random = SplitMix64::new("growing_takes_the_extreme_of_a_disc");
+    let size = Size::new(29, 18);
+    let source = Arc::new(picture(Content::Alpha, size, PixelFormat::RGBA, &mut random));
+    for (radius_px, morph) in [(1, Morph::Dilate), (4, Morph::Erode), (6, Morph::Dilate), (40, Morph::Erode)] {
+        let extreme = |c: usize, x: i64, y: i64| {
+            let r = i64::from(radius_px);
+            let near = (0..i64::from(size.h)).flat_map(|ny| (0..i64::from(size.w)).map(move |nx| (nx, ny)));
+            let inside = near.filter(|(nx, ny)| (nx - x).pow(2) + (ny - y).pow(2) <= r * r);
+            let at =
+                |c: usize, (x, y): (i64, i64)| source.planes()[c].data()[usize::try_from(y * 29 + x).expect("inside")];
+            let seen = inside.filter(|px| at(3, *px) > 0).map(|px| at(c, px));
+            match morph {
+                Morph::Dilate => seen.max().unwrap_or(0),
+                Morph::Erode => seen.min().unwrap_or(255),
+            }
+        };
+        each_engine(|engine| {
+            let grow = Grow { radius_px, morph };
+            let got = operated(engine, &source, &[Pass::GrowH(grow), Pass::GrowV(grow)]);
+            assert_eq!(got.alpha(), source.alpha());
+            for c in 0..3 {
+                for (i, &v) in got.planes()[c].data().iter().enumerate() {
+                    let (x, y) = (i % 29, i / 29);
+                    let want = extreme(c, x.try_into().expect("small"), y.try_into().expect("small"));
+                    assert_eq!(v, want, "{} {grow:?}: ({x}, {y}) of {c}", engine.name());
+                }
+            }
+        });
+    }
+}
+
+/// Noise has the spread it says, no pattern in its mean, and is the same whenever it is made.
+#[test]
+fn noise_is_as_strong_as_it_says() {
+    let size = Size::new(301, 200);
+    let grey = Plane::from_vec(size, vec![128; size.samples()]);
+    let source = Arc::new(Image::from_planes(size, PixelFormat::RGB, vec![grey; 3]));
+    for (grain, amount, sigma) in
+        [(Grain::Uniform, 40, 40.0 * 1.275 / 3.0_f64.sqrt()), (Grain::Gaussian, 40, 40.0 * 1.275 / 2.0)]
+    {
+        each_engine(|engine| {
+            let noise = Noise { amount, grain, mono: false, seed: 99 };
+            let got = operated(engine, &source, &[Pass::Noise(noise)]);
+            let again = operated(engine, &source, &[Pass::Noise(noise)]);
+            assert_eq!(difference(&got, &again, Tolerance::Exact).count, 0);
+            let offsets = |c: usize| got.planes()[c].data().iter().map(|&v| f64::from(v) - 128.0);
+            let count = size.samples() as f64;
+            for c in 0..3 {
+                let mean = offsets(c).sum::<f64>() / count;
+                let spread = (offsets(c).map(|d| d * d).sum::<f64>() / count).sqrt();
+                // Four standard errors, and a little for the rounding to levels.
+                assert!(mean.abs() < 4.0 * sigma / count.sqrt() + 0.02, "{grain:?} {c}: mean {mean}");
+                assert!((spread / sigma - 1.0).abs() < 0.02, "{grain:?} {c}: σ {spread} instead of {sigma}");
+                for (next, stride) in [(1, "a column"), (301, "a row")] {
+                    let products = offsets(c).zip(offsets(c).skip(next)).map(|(a, b)| a * b);
+                    let likeness = products.sum::<f64>() / count / (sigma * sigma);
+                    assert!(likeness.abs() < 0.02, "{grain:?} {c}: {likeness} like its neighbour {stride} on");
+                }
+            }
+            let likeness = offsets(0).zip(offsets(1)).map(|(a, b)| a * b).sum::<f64>() / count / (sigma * sigma);
+            assert!(likeness.abs() < 0.02, "{grain:?}: channels are {likeness} alike");
+            let other = operated(engine, &source, &[Pass::Noise(Noise { seed: 100, ..noise })]);
+            assert!(difference(&got, &other, Tolerance::Exact).count > size.samples() * 2, "another seed");
+            let mono = operated(engine, &source, &[Pass::Noise(Noise { mono: true, ..noise })]);
+            assert!(mono.planes()[0] == mono.planes()[1] && mono.planes()[1] == mono.planes()[2], "mono");
+        });
+    }
+}
+
+/// A blurred line is as wide as σ says, however the blur is made, and as bright in all.
+#[test]
+fn blurs_are_as_wide_as_they_say() {
+    let company = crate::commands::company();
+    for (radius, mono) in [("0.7", false), ("2", false), ("7.9", true), ("8", true), ("30", true), ("90", true)] {
+        let plan =
+            crate::commands::plan("G", &format!("op_blur={radius}&scl=1&fmt=png"), &company).expect("a good query");
+        // A bright line across a dark picture: source G is 640 × 480, grey.
+        let size = plan.source;
+        let mut source = Image::new(size, PixelFormat::GREY);
+        for y in 0..480 {
+            source.planes_mut()[0].row_mut(y).fill(20);
+            source.planes_mut()[0].row_mut(y)[310..330].fill(240);
+        }
+        let source = Arc::new(source);
+        let plan = Arc::new(plan);
+        each_engine(|engine| {
+            let got = render(engine, &source, std::slice::from_ref(&plan)).remove(0).expect("nothing cancels it");
+            let row: Vec<f64> = got.planes()[0].row(240).iter().map(|&v| f64::from(v) - 20.0).collect();
+            let sum: f64 = row.iter().sum();
+            let centre = row.iter().zip(0..).map(|(v, x)| v * f64::from(x)).sum::<f64>() / sum;
+            let variance = row.iter().zip(0..).map(|(v, x)| v * (f64::from(x) - centre).powi(2)).sum::<f64>() / sum;
+            // The line's own variance, and a pixel's for the integration over it.
+            let own = (400.0 - 1.0) / 12.0 + 1.0 / 12.0;
+            let (sigma, want) = ((variance - own).max(0.0).sqrt(), radius.parse::<f64>().expect("a number"));
+            let name = format!("{} op_blur={radius}", engine.name());
+            // Tails below half a level are lost, which costs wide blurs of few levels most.
+            let slack = if mono { 0.06 } else { 0.03 };
+            assert!((sigma / want - 1.0).abs() < slack, "{name}: σ {sigma}");
+            assert!((centre - 319.5).abs() < 0.2, "{name}: moved to {centre}");
+            assert!((sum / (20.0 * 220.0) - 1.0).abs() < 0.05, "{name}: {sum}");
+        });
+    }
+    let passes = |query: &str| crate::commands::plan("G", query, &company).expect("a good query").passes;
+    assert_eq!(passes("scl=1&op_blur=0"), passes("scl=1"));
+    assert_eq!(passes("scl=1&op_blur=0.09"), passes("scl=1"), "a blur of nothing");
 }
 
 /// `op_usm`'s radius is meant at full size: reduced by s, it is `op_usmR`'s times s.

@@ -10,6 +10,7 @@ mod context;
 mod fault;
 pub mod pipelines;
 mod pool;
+mod shape;
 mod steps;
 mod tables;
 mod uniforms;

@@ -4,8 +4,9 @@
 //! text; workgroups have [`WORKGROUP`] invocations in every pass. `tests/it/shaders.rs` holds table and files together.
 
 use super::uniforms::{
-    LoadUniform, MedianUniform, PackUniform, PlaceUniform, PointUniform, ResizeHUniform, ResizeVUniform,
-    RgbToYcbcrUniform, SharpenUniform, UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
+    GrowHUniform, GrowVUniform, LoadUniform, MedianUniform, NoiseUniform, PackUniform, PlaceUniform, PointUniform,
+    ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform, SharpenUniform, UnsharpHUniform, UnsharpVUniform,
+    YcbcrToRgbUniform,
 };
 use crate::plan::Pass;
 
@@ -77,6 +78,9 @@ pub const TABLE: [Row; Pass::ALL.len()] = [
     row!("pack", PackUniform, SRC_DST),
     row!("median", MedianUniform, SRC_DST),
     row!("point", PointUniform, SRC_BESIDE_TABLES_DST),
+    row!("grow_h", GrowHUniform, SRC_DST),
+    row!("grow_v", GrowVUniform, SRC_BESIDE_TABLES_DST),
+    row!("noise", NoiseUniform, SRC_DST),
     row!("unsharp_h", UnsharpHUniform, SRC_TABLES_DST),
     row!("unsharp_v", UnsharpVUniform, SRC_BESIDE_TABLES_DST),
     row!("sharpen", SharpenUniform, SRC_DST),

@@ -10,15 +10,17 @@
 use super::fault::Fault;
 use super::pipelines::{Shader, WORKGROUP};
 use super::pool::MEASURED_BYTES;
+use super::shape::{Shape, quads};
 use super::tables::Table;
 use super::uniforms::{
-    LoadUniform, MedianUniform, NO_PLANE, PackUniform, PlaceUniform, PointUniform, ResizeHUniform, ResizeVUniform,
-    RgbToYcbcrUniform, SharpenUniform, Uniform, UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
+    GrowHUniform, GrowVUniform, LoadUniform, MedianUniform, NO_PLANE, NoiseUniform, PackUniform, PlaceUniform,
+    PointUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform, SharpenUniform, Uniform, UnsharpHUniform,
+    UnsharpVUniform, YcbcrToRgbUniform,
 };
 use crate::error::{Error, Result};
 use crate::kernel::Axis;
-use crate::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, WorkingSpace};
-use crate::plan::{Fill, Pass, Plan, Point, Resample, Unsharp};
+use crate::pixel::{Chroma, Model, PixelFormat, Size, WorkingSpace};
+use crate::plan::{Fill, Grain, Grow, Morph, Noise, Pass, Plan, Point, Resample, Unsharp};
 
 /// The buffers a step can read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,96 +35,6 @@ pub(super) enum Role {
     Measured,
     /// The finished pictures of the batch: packed quads.
     Out,
-}
-
-/// A picture's planes in a buffer of quads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
-    /// Model and alpha.
-    pub(super) format: PixelFormat,
-    /// Size of the full-size planes.
-    full: Size,
-    /// Size of the half-size planes; that of the full-size ones where there are none.
-    half: Size,
-}
-
-impl Shape {
-    /// A whole picture.
-    pub(super) fn of(size: Size, format: PixelFormat) -> Self {
-        Self { format, full: size, half: format.plane_size(1, size) }
-    }
-
-    /// Size of plane `i`.
-    pub(super) fn plane(&self, i: usize) -> Size {
-        if self.format.is_half(i) { self.half } else { self.full }
-    }
-
-    /// Quads of all planes.
-    pub(super) fn quads(&self) -> u64 {
-        (0..self.format.planes()).map(|i| quads(self.plane(i))).sum()
-    }
-
-    /// Rows of plane `i` as they lie in a buffer of bytes: first byte, bytes from row to row.
-    pub(super) fn rows(&self, i: usize) -> (usize, usize) {
-        let first: u64 = (0..i).map(|i| quads(self.plane(i))).sum();
-        // Bounded by `Limits::check`.
-        (usize::try_from(4 * first).unwrap_or(usize::MAX), 4 * self.plane(i).w.div_ceil(4) as usize)
-    }
-
-    /// The picture from its packed quads in `bytes`.
-    pub(super) fn image(&self, bytes: &[u8]) -> Image {
-        let planes = (0..self.format.planes())
-            .map(|i| {
-                let size = self.plane(i);
-                let (first, stride) = self.rows(i);
-                let rows = bytes[first..][..stride * size.h as usize].chunks_exact(stride);
-                let mut data = Vec::with_capacity(size.samples());
-                if stride == size.w as usize {
-                    data.extend_from_slice(&bytes[first..][..size.samples()]);
-                } else {
-                    rows.for_each(|row| data.extend_from_slice(&row[..size.w as usize]));
-                }
-                Plane::from_vec(size, data)
-            })
-            .collect();
-        Image::from_planes(self.full, self.format, planes)
-    }
-
-    /// As the shaders take it: width, height, quads a row, quads a plane.
-    fn full(&self) -> [u32; 4] {
-        plane_words(self.full)
-    }
-
-    /// As [`Self::full`], of the half-size planes.
-    fn half(&self) -> [u32; 4] {
-        plane_words(self.half)
-    }
-
-    fn colours(&self) -> u32 {
-        small(self.format.colour_planes())
-    }
-
-    fn planes(&self) -> u32 {
-        small(self.format.planes())
-    }
-
-    fn alpha(&self) -> u32 {
-        self.format.alpha_plane().map_or(NO_PLANE, small)
-    }
-}
-
-fn quads(size: Size) -> u64 {
-    u64::from(size.w.div_ceil(4)) * u64::from(size.h)
-}
-
-fn plane_words(size: Size) -> [u32; 4] {
-    // The last saturates only above what `Limits::check` lets pass.
-    [size.w, size.h, size.w.div_ceil(4), u32::try_from(quads(size)).unwrap_or(u32::MAX)]
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "at most five planes")]
-fn small(planes: usize) -> u32 {
-    planes as u32
 }
 
 /// One dispatch.
@@ -223,6 +135,7 @@ enum State {
     Packed(Shape, Role),
     Working(Shape, Role),
     Blurred(Shape, Role, Role),
+    Grown(Shape, Role, Role),
 }
 
 struct Recorder<'a> {
@@ -237,7 +150,9 @@ impl Recorder<'_> {
     fn finish(self) -> Result<Recording> {
         match self.state {
             State::Packed(out, _) => Ok(Recording { out, ..self.recording }),
-            State::Working(..) | State::Blurred(..) => Err(misplanned("the plan does not end packed")),
+            State::Working(..) | State::Blurred(..) | State::Grown(..) => {
+                Err(misplanned("the plan does not end packed"))
+            }
         }
     }
 
@@ -258,11 +173,16 @@ impl Recorder<'_> {
             }
             (State::Packed(src, at), Pass::Median) if !is_last => self.median(pass, src, at),
             (State::Packed(src, at), Pass::Point(point)) => self.point(pass, src, at, point, is_last),
+            (State::Packed(src, at), Pass::GrowH(grow)) => self.grow_h(pass, src, at, grow),
+            (State::Grown(src, at, runs), Pass::GrowV(grow)) => self.grow_v(pass, src, [at, runs], grow, is_last),
+            (State::Packed(src, at), Pass::Noise(noise)) => self.noise(pass, src, at, noise, is_last),
             (State::Packed(src, at), Pass::Sharpen) => self.sharpen(pass, src, at, is_last),
             (State::Packed(src, at), Pass::Place { canvas, x, y, fill }) => {
                 self.place(pass, src, at, *canvas, [*x, *y], *fill, is_last)
             }
-            (State::Packed(..) | State::Working(..) | State::Blurred(..), _) => Err(misplanned(pass.name())),
+            (State::Packed(..) | State::Working(..) | State::Blurred(..) | State::Grown(..), _) => {
+                Err(misplanned(pass.name()))
+            }
         }
     }
 
@@ -477,6 +397,64 @@ impl Recorder<'_> {
         self.packed(pass, uniform, Some(table), (at, Some(Role::Measured)), dst, [x, y, 1], is_last)
     }
 
+    fn grow_h(&mut self, pass: &Pass, src: Shape, at: Role, grow: &Grow) -> Result<()> {
+        if !matches!(src.format.model, Model::Grey | Model::Rgb) {
+            return Err(misplanned(pass.name()));
+        }
+        let uniform = Uniform::new(&GrowHUniform {
+            src_first: 0,
+            dst_first: 0,
+            colours: src.colours(),
+            alpha: src.alpha(),
+            full: src.full(),
+            flip: flip(grow),
+            _pad0: 0,
+            _pad1: 0,
+            _pad2: 0,
+        });
+        let runs = Role::Wide(0);
+        let planes = grow.powers(src.full.w) * src.colours();
+        let [x, y, _] = src.quad_grid();
+        let bytes = 4 * quads(src.full) * u64::from(planes);
+        self.push(Shader::of(pass), uniform, None, (at, None), runs, bytes, [x, y, planes])?;
+        self.state = State::Grown(src, at, runs);
+        Ok(())
+    }
+
+    fn grow_v(&mut self, pass: &Pass, src: Shape, [at, runs]: [Role; 2], grow: &Grow, is_last: bool) -> Result<()> {
+        let uniform = Uniform::new(&GrowVUniform {
+            src_first: 0,
+            dst_first: 0,
+            table_first: 0,
+            colours: src.colours(),
+            full: src.full(),
+            flip: flip(grow),
+            _pad0: 0,
+            _pad1: 0,
+            _pad2: 0,
+        });
+        let table = Some(Table::Disc(grow.radius_px));
+        self.packed(pass, uniform, table, (at, Some(runs)), src, src.quad_grid(), is_last)
+    }
+
+    fn noise(&mut self, pass: &Pass, src: Shape, at: Role, noise: &Noise, is_last: bool) -> Result<()> {
+        if !matches!(src.format.model, Model::Grey | Model::Rgb) {
+            return Err(misplanned(pass.name()));
+        }
+        let uniform = Uniform::new(&NoiseUniform {
+            src_first: 0,
+            dst_first: 0,
+            colours: src.colours(),
+            seed: noise.seed,
+            full: src.full(),
+            gaussian: u32::from(noise.grain == Grain::Gaussian),
+            mono: u32::from(noise.mono),
+            strength: noise.strength(),
+            _pad0: 0,
+        });
+        self.packed(pass, uniform, None, (at, None), src, src.quad_grid(), is_last)
+    }
+
     fn sharpen(&mut self, pass: &Pass, src: Shape, at: Role, is_last: bool) -> Result<()> {
         if src.half != src.full {
             return Err(misplanned(pass.name()));
@@ -602,26 +580,6 @@ impl Recorder<'_> {
     }
 }
 
-impl Shape {
-    /// Invocations that own a quad each.
-    fn quad_grid(&self) -> [u32; 3] {
-        [self.widest().div_ceil(4), self.highest(), self.planes()]
-    }
-
-    /// Invocations that own a sample each.
-    fn sample_grid(&self) -> [u32; 3] {
-        [self.widest(), self.highest(), self.planes()]
-    }
-
-    fn widest(&self) -> u32 {
-        self.full.w.max(self.half.w)
-    }
-
-    fn highest(&self) -> u32 {
-        self.full.h.max(self.half.h)
-    }
-}
-
 /// Shape after `load`.
 fn loaded(src: Shape, space: WorkingSpace, add_alpha: bool) -> Result<Shape> {
     let format = PixelFormat { alpha: src.format.alpha || add_alpha, ..src.format };
@@ -658,9 +616,11 @@ fn resized(src: Shape, resample: &Resample, direction: Direction) -> Result<Shap
     Ok(Shape { full, half, ..src })
 }
 
-impl Shape {
-    fn half_planes(&self) -> bool {
-        self.format.is_half(1)
+/// The bits of a level that its key has the other way round.
+fn flip(grow: &Grow) -> u32 {
+    match grow.morph {
+        Morph::Dilate => 0,
+        Morph::Erode => 255,
     }
 }
 

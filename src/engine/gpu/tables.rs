@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::kernel::{SigmaPx, Taps, UnsharpTaps, transfer};
+use crate::kernel::{SigmaPx, Taps, UnsharpTaps, disc, transfer};
 use crate::limits;
 use crate::plan::{Point, Resample, Unsharp};
 
@@ -21,6 +21,8 @@ pub(super) enum Table {
     Gaussian(u32),
     /// Levels after brightness, contrast and balance, q6; nothing else of the operations is set.
     Curves(Point),
+    /// Half-widths of the rows of a disc of so many px.
+    Disc(u16),
 }
 
 impl Table {
@@ -46,6 +48,10 @@ impl Table {
                 let mut words = vec![word(taps.reach())];
                 words.extend(taps.half().iter().map(|w| w.cast_unsigned()));
                 words
+            }
+            Self::Disc(radius_px) => {
+                let rows = disc(*radius_px);
+                std::iter::once(u32::from(*radius_px)).chain(rows.into_iter().map(u32::from)).collect()
             }
             Self::Curves(point) => {
                 point.curves().as_flattened().iter().map(|q6| i32::from(*q6).cast_unsigned()).collect()

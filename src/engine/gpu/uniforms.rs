@@ -124,6 +124,42 @@ uniforms! {
         _pad0: u32,
         colour: [i32; 4],
     }
+    /// Of `grow_h`.
+    GrowHUniform {
+        src_first: u32,
+        dst_first: u32,
+        colours: u32,
+        alpha: u32,
+        full: [u32; 4],
+        flip: u32,
+        _pad0: u32,
+        _pad1: u32,
+        _pad2: u32,
+    }
+    /// Of `grow_v`.
+    GrowVUniform {
+        src_first: u32,
+        dst_first: u32,
+        table_first: u32,
+        colours: u32,
+        full: [u32; 4],
+        flip: u32,
+        _pad0: u32,
+        _pad1: u32,
+        _pad2: u32,
+    }
+    /// Of `noise`.
+    NoiseUniform {
+        src_first: u32,
+        dst_first: u32,
+        colours: u32,
+        seed: u32,
+        full: [u32; 4],
+        gaussian: u32,
+        mono: u32,
+        strength: i32,
+        _pad0: u32,
+    }
     /// Of `unsharp_h`.
     UnsharpHUniform {
         src_first: u32,

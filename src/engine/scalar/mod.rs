@@ -5,6 +5,8 @@
 //! exactly.
 
 mod convert;
+mod grow;
+mod noise;
 mod place;
 mod point;
 mod resize;
@@ -13,6 +15,8 @@ mod sharpen;
 use std::time::Instant;
 
 pub use convert::{rgb_to_ycbcr, ycbcr_to_rgb};
+pub use grow::{Runs, grow_h, grow_v};
+pub use noise::noise;
 pub use place::place;
 pub use point::{median, point};
 pub use resize::{Working, load, pack, resize_h, resize_v};
@@ -44,6 +48,7 @@ enum State {
     Packed(Image),
     Working(Working),
     Blurred(Image, Blurred),
+    Grown(Image, Runs),
 }
 
 fn render(source: &dyn RowSource, plan: &Plan, job: &Job) -> Result<Image> {
@@ -68,6 +73,12 @@ fn render(source: &dyn RowSource, plan: &Plan, job: &Job) -> Result<Image> {
                 State::Blurred(image, blurred)
             }
             (State::Blurred(image, blurred), Pass::UnsharpV(usm)) => State::Packed(unsharp_v(&image, &blurred, usm)),
+            (State::Packed(image), Pass::GrowH(grow)) => {
+                let runs = grow_h(&image, grow);
+                State::Grown(image, runs)
+            }
+            (State::Grown(image, runs), Pass::GrowV(grow)) => State::Packed(grow_v(&image, &runs, grow)),
+            (State::Packed(image), Pass::Noise(grains)) => State::Packed(noise(&image, grains)),
             (State::Packed(image), Pass::Sharpen) => State::Packed(sharpen(&image)),
             (State::Packed(image), Pass::Place { canvas, x, y, fill }) => {
                 State::Packed(place(&image, *canvas, *x, *y, *fill))
@@ -78,7 +89,7 @@ fn render(source: &dyn RowSource, plan: &Plan, job: &Job) -> Result<Image> {
     }
     match state {
         State::Packed(image) => Ok(image),
-        State::Working(_) | State::Blurred(..) => unreachable!("a plan ends packed"),
+        State::Working(_) | State::Blurred(..) | State::Grown(..) => unreachable!("a plan ends packed"),
     }
 }
 

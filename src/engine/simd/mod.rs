@@ -13,8 +13,10 @@ mod avx2;
 mod avx512;
 mod fixed;
 mod float;
+mod grow;
 mod lanes;
 mod level;
+mod noise;
 mod point;
 mod resize;
 mod rows;
@@ -28,6 +30,8 @@ pub use level::Level;
 #[cfg(target_arch = "x86_64")]
 pub use level::{Avx2, Avx512};
 
+use grow::Growth;
+use noise::Grains;
 use point::{Median, PointOperations};
 use resize::Resize;
 use rows::{Place, RgbToYcbcr, Sharpen, YcbcrToRgb};
@@ -145,12 +149,17 @@ fn render(level: Level, source: &dyn RowSource, plan: &Plan, cancel: &Cancel) ->
                 continue;
             }
             Pass::Point(point) => (level.run(PointOperations { src: &view, point, median }), rest),
+            Pass::GrowH(grow) => {
+                let [Pass::GrowV(_), rest @ ..] = rest else { unreachable!("grow_h alone") };
+                (level.run(Growth { src: &view, grow, cancel })?, rest)
+            }
+            Pass::Noise(noise) => (level.run(Grains { src: &view, noise }), rest),
             Pass::Sharpen => (level.run(Sharpen { src: &view }), rest),
             Pass::Place { canvas, x, y, fill } => {
                 (level.run(Place { src: &view, canvas: *canvas, x: *x, y: *y, fill: *fill }), rest)
             }
             // The planner alone writes plans, and a test checks every order it can write.
-            Pass::ResizeH(_) | Pass::ResizeV(_) | Pass::Pack { .. } | Pass::UnsharpV(_) => {
+            Pass::ResizeH(_) | Pass::ResizeV(_) | Pass::Pack { .. } | Pass::GrowV(_) | Pass::UnsharpV(_) => {
                 unreachable!("{} out of order", pass.name())
             }
         };

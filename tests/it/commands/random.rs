@@ -208,6 +208,9 @@ fn assert_sound(plan: &Plan, header: &Header, what: &str) {
             | Pass::Pack { .. }
             | Pass::Median
             | Pass::Point(_)
+            | Pass::GrowH(_)
+            | Pass::GrowV(_)
+            | Pass::Noise(_)
             | Pass::UnsharpH(_)
             | Pass::UnsharpV(_)
             | Pass::Sharpen => {}
@@ -245,7 +248,7 @@ fn small_query(random: &mut SplitMix64) -> String {
         let (a, b, c) = (random.within(1, 50), random.within(1, 50), random.within(0, 100));
         let (x, y) = (i64::from(random.within(0, 60)) - 20, i64::from(random.within(0, 60)) - 20);
         let mode = pick(random, &["fit", "constrain", "crop", "wrap", "stretch", "hfit", "vfit"]);
-        out.push(match random.within(0, 19) {
+        out.push(match random.within(0, 21) {
             0 | 1 => format!("wid={a}"),
             2 | 3 => format!("hei={b}"),
             4 => format!("scl={}.{c}", random.within(0, 4)),
@@ -264,6 +267,8 @@ fn small_query(random: &mut SplitMix64) -> String {
             15 => format!("op_brightness={}&op_contrast={x}&op_invert={}", y, c % 2),
             16 => format!("op_hue={x}&op_saturation={y}&op_colorbalance={x},{y},{c}"),
             17 => format!("op_colorize={a},{b},{c},{}", pick(random, &["off", "norm", "norm,40"])),
+            18 => format!("op_grow={}&op_noise={c},{},{}", x, pick(random, &["uniform", "gaussian"]), c % 2),
+            19 => format!("op_blur={}.{c}", b % 100),
             _ => format!("dpr=on,{}.{c}&bgc=0x{b:02x}", c % 3),
         });
     }

@@ -104,6 +104,14 @@ const ROWS: &[Row] = &[
     ),
     row("op_colorize", TINT_GOOD, TINT_BAD, &[]),
     row("colorize", TINT_GOOD, TINT_BAD, &[]),
+    row("op_grow", PERCENT_GOOD, PERCENT_BAD, &[]),
+    row("op_blur", &["0", "0.5", "100", ".25"], &["100.1", "-1", "1,2", "1px"], &[]),
+    row(
+        "op_noise",
+        &["0", "100", "20,uniform", "20,GAUSSIAN,1", "20,uniform,0"],
+        &["101", "-1", "1.5", "20,normal", "20,,1", "20,uniform,2", "20,uniform,1,1", "uniform"],
+        &[],
+    ),
     row("op_invert", &["0", "1"], &["2", "-1", "1,1", "true", "01"], &[]),
     row(
         "fmt",
