@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use calotype::codec::{self, Allow};
 use calotype::limits;
 use calotype::pixel::{Chroma, Image, PixelFormat, Size, testcard};
-use calotype::plan::{AvifEffort, AvifQuantiser, DecodeAs, EncodeSpec, Header, JpegQuality, SourceFormat, WebpQuality};
+use calotype::plan::{
+    AvifEffort, AvifQuantiser, DecodeAs, EncodeSpec, Header, Jpeg2000Quality, JpegQuality, SourceFormat, WebpQuality,
+};
 use criterion::{Criterion, Throughput};
 
 const SOURCE: Size = Size::new(2048, 1358);
@@ -77,12 +79,17 @@ fn encoding(criterion: &mut Criterion) {
         ("avif/q13/usual/444", avif(AvifEffort::Usual, Chroma::Full)),
         ("avif/q13/thorough", avif(AvifEffort::Thorough, Chroma::Half)),
         ("avif/lossless", EncodeSpec::AvifLossless),
+        ("jpeg2000/q46", EncodeSpec::Jpeg2000 { quality: Jpeg2000Quality(4600) }),
+        ("jpeg2000/lossless", EncodeSpec::Jpeg2000Lossless),
         ("png", EncodeSpec::Png),
     ] {
         let bytes = codec::encode(&photo, &spec).expect("a picture of ours");
         let psnr = match spec {
-            // Not read by us: `avifdec` reads it in the tests.
-            EncodeSpec::Avif { .. } | EncodeSpec::AvifLossless => None,
+            // Not read by us: `avifdec` and `opj_decompress` read these in the tests.
+            EncodeSpec::Avif { .. }
+            | EncodeSpec::AvifLossless
+            | EncodeSpec::Jpeg2000 { .. }
+            | EncodeSpec::Jpeg2000Lossless => None,
             EncodeSpec::Png | EncodeSpec::WebpLossless | EncodeSpec::Jpeg { .. } | EncodeSpec::Webp { .. } => {
                 let again = codec::decode(&bytes, &probe(&bytes), DecodeAs::Rgb).expect("bytes of ours");
                 Some(psnr(&photo, &again))

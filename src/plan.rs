@@ -333,6 +333,11 @@ pub struct WebpQuality(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AvifQuantiser(pub u8);
 
+/// Quality of a lossy JPEG 2000 in hundredths of a decibel: the peak signal-to-noise ratio of a picture whose neighbouring
+/// samples differ by one level on average. Busier pictures get less, calmer ones more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Jpeg2000Quality(pub u16);
+
 /// How hard the AVIF encoder tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AvifEffort {
@@ -401,6 +406,13 @@ pub enum EncodeSpec {
     },
     /// Lossless AVIF.
     AvifLossless,
+    /// Lossy JPEG 2000; its alpha is lossless.
+    Jpeg2000 {
+        /// Quality.
+        quality: Jpeg2000Quality,
+    },
+    /// Lossless JPEG 2000.
+    Jpeg2000Lossless,
 }
 
 impl EncodeSpec {
@@ -411,6 +423,7 @@ impl EncodeSpec {
             Self::Png => "image/png",
             Self::Webp { .. } | Self::WebpLossless => "image/webp",
             Self::Avif { .. } | Self::AvifLossless => "image/avif",
+            Self::Jpeg2000 { .. } | Self::Jpeg2000Lossless => "image/jp2",
         }
     }
 
@@ -421,6 +434,7 @@ impl EncodeSpec {
             Self::Png => "png",
             Self::Webp { .. } | Self::WebpLossless => "webp",
             Self::Avif { .. } | Self::AvifLossless => "avif",
+            Self::Jpeg2000 { .. } | Self::Jpeg2000Lossless => "jpeg2000",
         }
     }
 
@@ -428,7 +442,9 @@ impl EncodeSpec {
     pub fn takes_ycbcr(&self) -> bool {
         match self {
             Self::Jpeg { .. } | Self::Avif { .. } | Self::AvifLossless => true,
-            Self::Png | Self::Webp { .. } | Self::WebpLossless => false,
+            Self::Png | Self::Webp { .. } | Self::WebpLossless | Self::Jpeg2000 { .. } | Self::Jpeg2000Lossless => {
+                false
+            }
         }
     }
 
@@ -440,6 +456,8 @@ impl EncodeSpec {
             Self::Webp { .. } | Self::WebpLossless => 16_383,
             // AV1 could have 65,536; libavif, by which most browsers read, takes no more than this.
             Self::Avif { .. } | Self::AvifLossless => 32_768,
+            // The format could have 2³² - 1; larger pictures have more than one precinct, which nothing here is tested with.
+            Self::Jpeg2000 { .. } | Self::Jpeg2000Lossless => 32_768,
         }
     }
 }

@@ -126,7 +126,7 @@ use std::io::Cursor;
 
 use calotype::codec::{self, Allow};
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, testcard};
-use calotype::plan::{DecodeAs, EncodeSpec, JpegQuality, SourceFormat, WebpQuality};
+use calotype::plan::{DecodeAs, EncodeSpec, Jpeg2000Quality, JpegQuality, SourceFormat, WebpQuality};
 
 /// A bound may be so many times what is held, once constants no longer matter.
 const WASTE_MAX: u64 = 4;
@@ -389,6 +389,19 @@ fn an_encode_holds_no_more_than_its_bound() {
             let (bytes, peak) = count::peak(|| codec::encode(&image, &spec));
             let what = format!("encode {spec:?} noise {size} ({} bytes)", bytes.expect("bytes").len());
             findings.compare(&what, peak, codec::encode_bytes_max(size, image.alpha().is_some(), &spec), size.pixels());
+        }
+    }
+    let lossy = |hundredths| EncodeSpec::Jpeg2000 { quality: Jpeg2000Quality(hundredths) };
+    for size in [SIZES[0], Size::new(640, 480), Size::new(1500, 1000)] {
+        let photo = testcard::photo(size, 7);
+        let alpha = with_alpha(&noise(size));
+        for (name, image) in [("photo", &photo), ("noise", &noise(size)), ("noise with alpha", &alpha)] {
+            for spec in [lossy(3500), lossy(5500), EncodeSpec::Jpeg2000Lossless] {
+                let (bytes, peak) = count::peak(|| codec::encode(image, &spec));
+                let what = format!("encode {spec:?} {name} {size} ({} bytes)", bytes.expect("bytes").len());
+                let bound = codec::encode_bytes_max(size, image.alpha().is_some(), &spec);
+                findings.compare(&what, peak, bound, size.pixels());
+            }
         }
     }
     findings.assert_none();

@@ -164,8 +164,9 @@ fn with_format(query: String, target: &Target) -> Result<String> {
         Some("png") => "png-alpha",
         Some("webp") => "webp-alpha",
         Some("avif") => "avif-alpha",
+        Some("jp2") => "jpeg2000-alpha",
         Some(other) => {
-            let want = "a file named .jpg, .png, .webp or .avif, or fmt= in the query";
+            let want = "a file named .jpg, .png, .webp, .avif or .jp2, or fmt= in the query";
             return Err(Error::Request { got: format!("-o {} (.{other})", path.display()), want: want.into() });
         }
     };

@@ -8,7 +8,9 @@
 
 use std::borrow::Cow;
 
+use crate::codec::boxes::{boxed, u32_be, versioned};
 use crate::codec::ffi::aom::{self, Picture, Settings};
+use crate::codec::rows::neighbour_differences;
 use crate::error::{Error, Result};
 use crate::pixel::{Chroma, Image, Model, Plane, Size};
 use crate::plan::{AvifEffort, AvifQuantiser};
@@ -86,12 +88,9 @@ fn pack(image: &Image, colour: &Picture, settings: Settings) -> Result<Vec<u8>> 
 /// Whether the usual effort would take more than 400 ms a megapixel: its time follows the mean difference of neighbours
 /// (r = 0.9 over photographs of 250 and 500 lines), the more steeply the finer the quantiser (`docs/measurements.md`).
 fn is_too_busy(luma: &Plane<u8>, quantiser: u8) -> bool {
-    let w = luma.size().w as usize;
-    let differences = |a: &[u8], b: &[u8]| -> u64 { a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b))).sum() };
-    let across: u64 = luma.data().chunks_exact(w).map(|row| differences(row, &row[1..])).sum();
-    let down = differences(luma.data(), &luma.data()[w..]);
+    let (differences, _) = neighbour_differences(luma);
     // In levels: 9 and half the quantiser.
-    2 * (across + down) > (18 + u64::from(quantiser)) * luma.size().pixels()
+    2 * differences > (18 + u64::from(quantiser)) * luma.size().pixels()
 }
 
 fn refuse(reason: String) -> Error {
@@ -225,21 +224,4 @@ fn meta(size: Size, colour: &Item, alpha: Option<&Item>, data_start: usize) -> V
             &boxed(b"iprp", &[&boxed(b"ipco", &[&properties]), &associations]),
         ],
     )
-}
-
-/// A box: its length, its type, its body.
-fn boxed(kind: &[u8; 4], body: &[&[u8]]) -> Vec<u8> {
-    let body = body.concat();
-    [&u32_be(8 + body.len()), &kind[..], &body].concat()
-}
-
-/// A box whose body starts with a version and no flags.
-fn versioned(kind: &[u8; 4], version: u8, body: &[&[u8]]) -> Vec<u8> {
-    boxed(kind, &[&[version, 0, 0, 0], &body.concat()])
-}
-
-/// A length or an offset: `limits::VIEW_PIXELS_MAX` keeps files far below 4 GiB.
-#[expect(clippy::cast_possible_truncation, reason = "files are far below 4 GiB")]
-fn u32_be(length: usize) -> [u8; 4] {
-    (length as u32).to_be_bytes()
 }

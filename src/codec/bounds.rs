@@ -176,6 +176,8 @@ pub fn encode_bytes_max(size: Size, alpha: bool, spec: &EncodeSpec) -> u64 {
         EncodeSpec::WebpLossless => (filled(16) * 110).min(filled(16) * 45 + (48 << 20)),
         // Planes converted to Y Cb Cr, libaom's buffers (35 for noise at 4:4:4), the bytes as they grow and in their file.
         EncodeSpec::Avif { .. } | EncodeSpec::AvifLossless => filled(32) * 64,
+        // Samples of 32 bits, their code blocks and passes, the bytes as they grow and in their file.
+        EncodeSpec::Jpeg2000 { .. } | EncodeSpec::Jpeg2000Lossless => filled(64) * samples * 16,
     };
     pixels + CONSTANT_BYTES
 }

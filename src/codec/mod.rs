@@ -6,11 +6,13 @@
 
 mod avif;
 mod bounds;
+mod boxes;
 mod exif;
 mod ffi;
 mod gif;
 mod icc;
 mod jpeg;
+mod jpeg2000;
 mod mend;
 mod png;
 mod rows;
@@ -106,7 +108,7 @@ pub fn decode(bytes: &[u8], header: &Header, decode_as: DecodeAs) -> Result<Imag
     })
 }
 
-/// Encodes a picture. Alpha is kept where the format can (PNG, WebP, AVIF), dropped where every pixel is opaque, and must
+/// Encodes a picture. Alpha is kept where the format can (all but JPEG), dropped where every pixel is opaque, and must
 /// not be there where it cannot be kept (JPEG).
 ///
 /// # Errors
@@ -124,6 +126,8 @@ pub fn encode(image: &Image, spec: &EncodeSpec) -> Result<Vec<u8>> {
         EncodeSpec::WebpLossless => webp::encode(image, None),
         EncodeSpec::Avif { quantiser, effort, chroma } => avif::encode(image, quantiser, effort, chroma),
         EncodeSpec::AvifLossless => avif::encode_lossless(image),
+        EncodeSpec::Jpeg2000 { quality } => jpeg2000::encode(image, Some(quality)),
+        EncodeSpec::Jpeg2000Lossless => jpeg2000::encode(image, None),
     }
 }
 
@@ -142,6 +146,7 @@ pub fn versions() -> Vec<(&'static str, String)> {
         "webp",
         "libwebp-sys",
         "libaom-sys",
+        "openjpeg-sys",
         "moxcms",
     ]
     .into_iter()

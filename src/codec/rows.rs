@@ -229,6 +229,16 @@ pub(super) fn interleaved_rgb(image: &Image, alpha: bool) -> Vec<u8> {
     }
 }
 
+/// Differences of all samples from those right of them and below them: their sum in levels, and how many they are.
+pub(super) fn neighbour_differences(plane: &Plane<u8>) -> (u64, u64) {
+    let Size { w, h } = plane.size();
+    let (w, h) = (w as usize, h as usize);
+    let sum = |a: &[u8], b: &[u8]| -> u64 { a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b))).sum() };
+    let across: u64 = plane.data().chunks_exact(w).map(|row| sum(row, &row[1..])).sum();
+    let down = sum(plane.data(), &plane.data()[w..]);
+    (across + down, (h * (w - 1) + w * (h - 1)) as u64)
+}
+
 fn zip_planes<const N: usize>(planes: [&Plane<u8>; N]) -> Vec<u8> {
     let samples = planes[0].size().samples();
     let mut out = vec![0; samples * N];

@@ -158,7 +158,7 @@ fn degraded(qlt: u8, network: Option<Network>) -> u8 {
 fn is_eligible(commands: &Commands) -> bool {
     match commands.fmt.format {
         OutputFormat::Jpeg { .. } | OutputFormat::Png => true,
-        OutputFormat::Webp | OutputFormat::Avif => false,
+        OutputFormat::Webp | OutputFormat::Avif | OutputFormat::Jpeg2000 => false,
     }
 }
 
@@ -179,12 +179,14 @@ fn ladder(
         OutputFormat::Webp if commands.fmt.lossless => EncodeSpec::WebpLossless,
         OutputFormat::Webp => EncodeSpec::Webp { quality: WebpQuality(u16::from(qlt) * 100) },
         OutputFormat::Avif if commands.fmt.lossless => EncodeSpec::AvifLossless,
-        // AVIF has no scale of 1 to 100 of its own: the number looks as it does for a JPEG.
+        // These have no scale of 1 to 100 of their own: the number looks as it does for a JPEG.
         OutputFormat::Avif => EncodeSpec::Avif {
             quantiser: quality::avif(JpegQuality(qlt), chroma),
             effort: AvifEffort::for_size(view).unwrap_or(AvifEffort::Quick),
             chroma,
         },
+        OutputFormat::Jpeg2000 if commands.fmt.lossless => EncodeSpec::Jpeg2000Lossless,
+        OutputFormat::Jpeg2000 => EncodeSpec::Jpeg2000 { quality: quality::jpeg2000(JpegQuality(qlt), chroma) },
     };
     let only = |reason| (EncodeLadder::only(requested), reason);
     if !converts(commands, company) {
@@ -202,7 +204,9 @@ fn ladder(
         | EncodeSpec::Webp { .. }
         | EncodeSpec::WebpLossless
         | EncodeSpec::Avif { .. }
-        | EncodeSpec::AvifLossless => Look::AsJpeg(JpegQuality(qlt), chroma),
+        | EncodeSpec::AvifLossless
+        | EncodeSpec::Jpeg2000 { .. }
+        | EncodeSpec::Jpeg2000Lossless => Look::AsJpeg(JpegQuality(qlt), chroma),
     };
     let candidates = candidates(company, hints, look, view);
     if candidates.is_empty() {

@@ -4,7 +4,7 @@
 //! that nobody sees a difference; between their rows the value is linear.
 
 use crate::pixel::Chroma;
-use crate::plan::{AvifQuantiser, JpegQuality, WebpQuality};
+use crate::plan::{AvifQuantiser, Jpeg2000Quality, JpegQuality, WebpQuality};
 
 /// JPEG quality and WebP quality in hundredths. The rows of 40 to 92 have the same mean SSIMULACRA2 over 14 photographs at
 /// height 500 (`docs/measurements.md`); those beyond continue them.
@@ -14,6 +14,14 @@ const AVIF_420: [(u8, u16); 7] = [(1, 63), (40, 32), (60, 26), (75, 19), (85, 12
 /// The same at 4:4:4; the rows of 60, 85 and 93 are measured.
 const AVIF_444: [(u8, u16); 6] = [(1, 63), (30, 44), (60, 29), (85, 17), (93, 10), (100, 2)];
 
+/// JPEG quality at 4:2:0 and JPEG 2000 quality in hundredths of a decibel, measured like those of WebP; the first row and
+/// the last continue the others.
+const JPEG_2000_420: [(u8, u16); 9] =
+    [(1, 2800), (30, 3941), (40, 4082), (60, 4254), (75, 4454), (85, 4648), (92, 4894), (97, 5190), (100, 5400)];
+/// The same for a JPEG at 4:4:4.
+const JPEG_2000_444: [(u8, u16); 7] =
+    [(1, 2850), (30, 4001), (60, 4333), (75, 4564), (85, 4806), (93, 5217), (100, 5700)];
+
 /// The AVIF quantiser that looks like a JPEG of `quality`, both with that chroma; between two, the finer one.
 pub fn avif(quality: JpegQuality, chroma: Chroma) -> AvifQuantiser {
     let table = match chroma {
@@ -21,6 +29,15 @@ pub fn avif(quality: JpegQuality, chroma: Chroma) -> AvifQuantiser {
         Chroma::Full => &AVIF_444,
     };
     AvifQuantiser(u8::try_from(interpolated(table, quality.0)).unwrap_or(0))
+}
+
+/// The JPEG 2000 quality that looks like a JPEG of `quality` with that chroma.
+pub fn jpeg2000(quality: JpegQuality, chroma: Chroma) -> Jpeg2000Quality {
+    let table = match chroma {
+        Chroma::Half => &JPEG_2000_420[..],
+        Chroma::Full => &JPEG_2000_444,
+    };
+    Jpeg2000Quality(interpolated(table, quality.0))
 }
 
 /// The WebP quality that looks like a JPEG of `quality`.
@@ -58,6 +75,8 @@ mod tests {
         for chroma in [Chroma::Half, Chroma::Full] {
             let all: Vec<u8> = (1..=100).rev().map(|q| avif(JpegQuality(q), chroma).0).collect();
             assert!(all.is_sorted(), "{all:?}");
+            let all: Vec<u16> = (1..=100).map(|q| jpeg2000(JpegQuality(q), chroma).0).collect();
+            assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
         }
         assert_eq!(avif(JpegQuality(85), Chroma::Half), AvifQuantiser(12));
     }

@@ -180,9 +180,9 @@ pub struct Unsharpen {
 pub struct Format {
     /// The format.
     pub format: OutputFormat,
-    /// Alpha is kept (`png-alpha`, `webp-alpha`, `avif-alpha`).
+    /// Alpha is kept: the name ends in `-alpha`.
     pub alpha: bool,
-    /// Lossless compression of WebP and AVIF.
+    /// Lossless compression of a format that has both.
     pub lossless: bool,
 }
 
@@ -206,6 +206,8 @@ pub enum OutputFormat {
     Webp,
     /// `avif`, `avif-alpha`.
     Avif,
+    /// `jpeg2000`, `jpeg2000-alpha`.
+    Jpeg2000,
 }
 
 impl OutputFormat {
@@ -217,6 +219,7 @@ impl OutputFormat {
             Self::Png => "png",
             Self::Webp => "webp",
             Self::Avif => "avif",
+            Self::Jpeg2000 => "jpeg2000",
         }
     }
 }

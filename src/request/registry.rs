@@ -245,8 +245,8 @@ pub const COMMANDS: &[Command] = &[
         "fmt",
         Request,
         "format[,[pixelType][,compression]]",
-        "jpeg, jpg, pjpeg, png, png-alpha, webp, webp-alpha, avif or avif-alpha, then rgb, then (webp and avif alone) \
-         lossy or lossless",
+        "jpeg, jpg, pjpeg, png, webp, avif or jpeg2000 (all but the first three with or without -alpha), then rgb, then \
+         (webp, avif and jpeg2000 alone) lossy or lossless",
         read::fmt,
     )
     .partly()

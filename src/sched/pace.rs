@@ -25,7 +25,7 @@ pub(super) struct Room {
 }
 
 /// What a pixel takes before anything was seen, 10⁻¹² s: rounded up from `docs/measurements.md`, one core, at 500 lines.
-const START_PS: [u64; 7] = [110_000, 400_000, 1_310_000, 470_000, 80_000, 500_000, 50_000];
+const START_PS: [u64; 8] = [110_000, 400_000, 1_310_000, 470_000, 80_000, 500_000, 50_000, 320_000];
 
 /// Which of [`START_PS`] an encoding is.
 fn kind(spec: &EncodeSpec) -> usize {
@@ -37,13 +37,17 @@ fn kind(spec: &EncodeSpec) -> usize {
         EncodeSpec::Webp { .. } => 4,
         EncodeSpec::WebpLossless => 5,
         EncodeSpec::Jpeg { .. } | EncodeSpec::Png => 6,
+        EncodeSpec::Jpeg2000 { .. } | EncodeSpec::Jpeg2000Lossless => 7,
     }
 }
 
 /// Whether it is so much slower than the others that it is the first to go when many wait.
 fn is_slow(spec: &EncodeSpec) -> bool {
     match spec {
-        EncodeSpec::Avif { .. } | EncodeSpec::AvifLossless => true,
+        EncodeSpec::Avif { .. }
+        | EncodeSpec::AvifLossless
+        | EncodeSpec::Jpeg2000 { .. }
+        | EncodeSpec::Jpeg2000Lossless => true,
         EncodeSpec::Webp { .. } | EncodeSpec::WebpLossless | EncodeSpec::Jpeg { .. } | EncodeSpec::Png => false,
     }
 }

@@ -78,7 +78,12 @@ fn spec(spec: &EncodeSpec) -> Value {
             "effort": effort.name(),
             "chroma": chroma.name(),
         }),
-        EncodeSpec::WebpLossless | EncodeSpec::AvifLossless => json!({ "format": spec.name(), "lossless": true }),
+        EncodeSpec::Jpeg2000 { quality } => {
+            json!({ "format": spec.name(), "quality_db": f64::from(quality.0) / 100.0 })
+        }
+        EncodeSpec::WebpLossless | EncodeSpec::AvifLossless | EncodeSpec::Jpeg2000Lossless => {
+            json!({ "format": spec.name(), "lossless": true })
+        }
     }
 }
 

@@ -74,7 +74,8 @@ fn shown(plan: &Plan) -> String {
         EncodeSpec::Webp { quality } => write!(out, " q{}", quality.0).expect("a String"),
         EncodeSpec::Png => {}
         EncodeSpec::Avif { quantiser, .. } => write!(out, " q{}", quantiser.0).expect("a String"),
-        EncodeSpec::WebpLossless | EncodeSpec::AvifLossless => out += " lossless",
+        EncodeSpec::Jpeg2000 { quality } => write!(out, " q{}", quality.0).expect("a String"),
+        EncodeSpec::WebpLossless | EncodeSpec::AvifLossless | EncodeSpec::Jpeg2000Lossless => out += " lossless",
     }
     out += if plan.decode == DecodeAs::Native { " | native" } else { " | rgb" };
     for pass in &plan.passes {

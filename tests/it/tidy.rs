@@ -57,6 +57,7 @@ const QUARANTINE: &[(&str, &str)] = &[
     ("gif", "codec"),
     ("tiff", "codec"),
     ("libaom_sys", "codec/ffi"),
+    ("openjpeg_sys", "codec/ffi"),
     ("moxcms", "codec"),
     ("crossbeam", "sched"),
     ("multer", "daemon"),

@@ -5,3 +5,4 @@
 #![allow(unsafe_code, reason = "a C library is called by nothing else")]
 
 pub(super) mod aom;
+pub(super) mod openjpeg;

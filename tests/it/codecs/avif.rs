@@ -194,7 +194,7 @@ fn files_say_what_they_are() {
 }
 
 /// Boxes of a file or of a box's body: type and body.
-fn boxes(mut bytes: &[u8]) -> Vec<(&str, &[u8])> {
+pub(crate) fn boxes(mut bytes: &[u8]) -> Vec<(&str, &[u8])> {
     let mut found = Vec::new();
     while let [l0, l1, l2, l3, k0, k1, k2, k3, ..] = *bytes {
         let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;

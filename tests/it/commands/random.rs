@@ -262,7 +262,9 @@ fn small_query(random: &mut SplitMix64) -> String {
             12 => format!("op_sharpen={}", c % 2),
             13 => format!("resMode={}", pick(random, &["bilin", "bicub", "sharp2", "bisharp", "trilin"])),
             14 => {
-                format!("fmt={}", pick(random, &["jpeg", "pjpeg", "png", "png-alpha", "webp", "webp-alpha,,lossless"]))
+                let formats =
+                    ["jpeg", "pjpeg", "png", "png-alpha", "webp", "webp-alpha,,lossless", "jpeg2000", "jpeg2000-alpha"];
+                format!("fmt={}", pick(random, &formats))
             }
             15 => format!("op_brightness={}&op_contrast={x}&op_invert={}", y, c % 2),
             16 => format!("op_hue={x}&op_saturation={y}&op_colorbalance={x},{y},{c}"),
@@ -279,9 +281,11 @@ fn small_query(random: &mut SplitMix64) -> String {
 fn encodes(spec: EncodeSpec, format: PixelFormat) -> bool {
     match spec {
         EncodeSpec::Jpeg { .. } => !format.alpha && format.model != Model::Cmyk,
-        EncodeSpec::Png | EncodeSpec::Webp { .. } | EncodeSpec::WebpLossless => {
-            matches!(format.model, Model::Grey | Model::Rgb)
-        }
+        EncodeSpec::Png
+        | EncodeSpec::Webp { .. }
+        | EncodeSpec::WebpLossless
+        | EncodeSpec::Jpeg2000 { .. }
+        | EncodeSpec::Jpeg2000Lossless => matches!(format.model, Model::Grey | Model::Rgb),
         EncodeSpec::Avif { .. } | EncodeSpec::AvifLossless => format.model != Model::Cmyk,
     }
 }
