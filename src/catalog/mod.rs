@@ -124,6 +124,8 @@ pub struct Company {
     pub network_signals: Vec<NetworkSignal>,
     /// AVIF may be served.
     pub avif: bool,
+    /// Old browsers are known by their User-Agent.
+    pub legacy_ua: bool,
     /// Replies without wid, hei and scl are no wider than the client shows them …
     pub ch_width: bool,
     /// … rounded up to a multiple of this, px, at least 1.
@@ -169,6 +171,7 @@ impl Company {
             network: false,
             network_signals: vec![NetworkSignal::SaveData, NetworkSignal::Ect],
             avif: true,
+            legacy_ua: false,
             ch_width: false,
             width_step: 160,
             expiration_hours: 10.0,

@@ -90,6 +90,7 @@ pub(super) fn read(root_id: &str, mut section: Section, default: Option<&Company
         ("dpr", &mut company.dpr),
         ("network", &mut company.network),
         ("avif", &mut company.avif),
+        ("legacy_ua", &mut company.legacy_ua),
         ("ch_width", &mut company.ch_width),
     ] {
         if let Some(on) = section.boolean(key)? {

@@ -14,6 +14,12 @@ pub struct Hints {
     pub avif: bool,
     /// `Accept` names `image/webp` and does not refuse it.
     pub webp: bool,
+    /// `Accept` names `image/jp2` and does not refuse it.
+    pub jpeg2000: bool,
+    /// `Accept` names `image/jxr` or `image/vnd.ms-photo` and does not refuse it: Internet Explorer 11 and the first Edge.
+    pub jpegxr: bool,
+    /// What `User-Agent` tells of an old browser, whose `Accept` does not.
+    pub legacy: Option<Legacy>,
     /// Device pixels per CSS pixel: `Sec-CH-DPR`, else `DPR`.
     pub dpr: Option<Ratio>,
     /// Width the picture is shown at, device pixels: `Sec-CH-Width`, else `Width`.
@@ -45,6 +51,15 @@ pub enum Ect {
     FourG,
 }
 
+/// Browsers that read a format of their own and name it nowhere (protocol.md 4.2, F6 and F7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Legacy {
+    /// Safari before iOS 14 and before macOS 11: JPEG 2000.
+    Safari,
+    /// Edge before 18, Internet Explorer 9 and later: JPEG XR.
+    Edge,
+}
+
 impl Hints {
     /// The headers that are read beside `Accept`. Each is one item: a second line of it makes it none [RFC 9651, 4.2].
     pub const HEADERS: [&'static str; 10] = [
@@ -63,10 +78,13 @@ impl Hints {
     /// Facts from header lines, names in any case.
     pub fn from_headers<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut accept = Accept::default();
+        let mut agent = "";
         let mut lines = Lines::default();
         for (name, value) in headers {
             if name.eq_ignore_ascii_case("accept") {
                 accept.read(value);
+            } else if name.eq_ignore_ascii_case("user-agent") {
+                agent = value;
             } else {
                 lines.add(name, value.trim());
             }
@@ -75,9 +93,14 @@ impl Hints {
         let [dpr, old_dpr] = ["sec-ch-dpr", "dpr"].map(|name| lines.read(name, dpr));
         let [width, old_width] = ["sec-ch-width", "width"].map(|name| lines.read(name, px));
         let [viewport, old_viewport] = ["sec-ch-viewport-width", "viewport-width"].map(|name| lines.read(name, px));
+        let (avif, webp) = (accept.avif == Named::Wanted, accept.webp == Named::Wanted);
         Self {
-            avif: accept.avif == Named::Wanted,
-            webp: accept.webp == Named::Wanted,
+            avif,
+            webp,
+            jpeg2000: accept.jpeg2000 == Named::Wanted,
+            jpegxr: accept.jpegxr == Named::Wanted,
+            // Whoever names one of these is newer than he says, or is not who he says.
+            legacy: legacy(agent).filter(|_| !avif && !webp),
             dpr: dpr.or(old_dpr),
             width: width.or(old_width),
             viewport_width: viewport.or(old_viewport),
@@ -143,6 +166,8 @@ enum Named {
 struct Accept {
     avif: Named,
     webp: Named,
+    jpeg2000: Named,
+    jpegxr: Named,
 }
 
 impl Accept {
@@ -153,6 +178,8 @@ impl Accept {
             let named = match items.next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
                 "image/avif" => &mut self.avif,
                 "image/webp" => &mut self.webp,
+                "image/jp2" => &mut self.jpeg2000,
+                "image/jxr" | "image/vnd.ms-photo" => &mut self.jpegxr,
                 _ => continue,
             };
             // The first `q` ends the parameters of the type.
@@ -212,6 +239,33 @@ fn ect(value: &str) -> Option<Ect> {
         "4g" => Some(Ect::FourG),
         _ => None,
     }
+}
+
+/// The old browser that `User-Agent` names, if it is one of those that matter.
+fn legacy(agent: &str) -> Option<Legacy> {
+    // Crawlers call themselves telephones.
+    if agent.to_ascii_lowercase().contains("bot") {
+        return None;
+    }
+    let version = |after: &str| -> Option<u32> {
+        let rest = &agent[agent.find(after)? + after.len()..];
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..end].parse().ok()
+    };
+    // Trident 5 is the engine of Internet Explorer 9; version 11 no longer says MSIE, or says 7 where it imitates it.
+    if version("Edge/").is_some_and(|v| v < 18)
+        || version("MSIE ").is_some_and(|v| v >= 9)
+        || version("Trident/").is_some_and(|v| v >= 5)
+    {
+        return Some(Legacy::Edge);
+    }
+    // Every browser of iOS is Safari underneath.
+    let ios = version("CPU iPhone OS ").or_else(|| version("CPU OS "));
+    // On the Mac only Safari says Version/, and iPads say that they are Macs. Versions 14 and 15 ran on macOS 10 too, where
+    // they read no WebP, and call both systems 10: what tells them apart is that only the newer names WebP in `Accept`.
+    let mac = version("Version/").filter(|_| agent.contains("Macintosh") && agent.contains("Safari/"));
+    let mac = mac.filter(|_| !agent.contains("Chrome/"));
+    (ios.is_some_and(|v| v < 14) || mac.is_some_and(|v| v < 16)).then_some(Legacy::Safari)
 }
 
 #[cfg(test)]
@@ -293,5 +347,123 @@ mod tests {
         assert_eq!((one_is_bad.dpr, one_is_bad.malformed.as_slice()), (Some(Ratio::int(3)), &["sec-ch-dpr"][..]));
         let twice = Hints::from_headers([("dpr", "2"), ("DPR", "2"), ("Dpr", "x")]);
         assert_eq!((twice.dpr, twice.malformed.as_slice()), (None, &["dpr"][..]), "counted once");
+    }
+
+    #[test]
+    fn old_browsers_are_known_by_their_names() {
+        use Legacy::{Edge, Safari};
+        for (agent, want) in [
+            // Safari on macOS 10: 5 to 13, and 14 and 15 on systems that have no WebP.
+            (
+                "(Macintosh; Intel Mac OS X 10_6_8) AppleWebKit/534.59.10 (KHTML, like Gecko) Version/5.1.9 Safari/534.59.10",
+                Some(Safari),
+            ),
+            (
+                "(Macintosh; Intel Mac OS X 10_15_4) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/13.1 Safari/605.1.15",
+                Some(Safari),
+            ),
+            (
+                "(Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/15.6.1 Safari/605.1.15",
+                Some(Safari),
+            ),
+            (
+                "(Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/16.0 Safari/605.1.15",
+                None,
+            ),
+            // iOS, whatever browser stands before it.
+            (
+                "(iPhone; CPU iPhone OS 13_3 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/13.0.4 Mobile/15E148 Safari/604.1",
+                Some(Safari),
+            ),
+            (
+                "(iPad; CPU OS 9_3_5 like Mac OS X) AppleWebKit/601.1.46 (KHTML, like Gecko) Version/9.0 Mobile/13G36 Safari/601.1",
+                Some(Safari),
+            ),
+            (
+                "(iPhone; CPU iPhone OS 12_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/83.0.4103.88 Mobile/15E148 Safari/604.1",
+                Some(Safari),
+            ),
+            (
+                "(iPhone; CPU iPhone OS 14_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/14.0 Mobile/15E148 Safari/604.1",
+                None,
+            ),
+            (
+                "(iPad; CPU OS 17_2 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.2 Mobile/15E148 Safari/604.1",
+                None,
+            ),
+            // Others that call themselves Safari.
+            (
+                "(Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36",
+                None,
+            ),
+            (
+                "(Macintosh; Intel Mac OS X 10_11_6) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/31.0.1650.63 Safari/537.36",
+                None,
+            ),
+            (
+                "(Linux; U; Android 4.0.3; de-de) AppleWebKit/534.30 (KHTML, like Gecko) Version/4.0 Mobile Safari/534.30",
+                None,
+            ),
+            ("(Windows NT 6.1) AppleWebKit/534.57.2 (KHTML, like Gecko) Version/5.1.7 Safari/534.57.2", None),
+            ("(Macintosh; Intel Mac OS X 10.15; rv:120.0) Gecko/20100101 Firefox/120.0", None),
+            (
+                "(iPhone; CPU iPhone OS 8_3 like Mac OS X) AppleWebKit/600.1.4 (KHTML, like Gecko) Version/8.0 Mobile/12F70 Safari/600.1.4 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+                None,
+            ),
+            // Edge before it was Chromium, and Internet Explorer.
+            (
+                "(Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/42.0.2311.135 Safari/537.36 Edge/12.246",
+                Some(Edge),
+            ),
+            (
+                "(Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/58.0.3029.110 Safari/537.36 Edge/16.16299",
+                Some(Edge),
+            ),
+            (
+                "(Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/64.0.3282.140 Safari/537.36 Edge/18.17763",
+                None,
+            ),
+            (
+                "(Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36 Edg/120.0.0.0",
+                None,
+            ),
+            ("(Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko", Some(Edge)),
+            ("(compatible; MSIE 7.0; Windows NT 6.1; WOW64; Trident/7.0)", Some(Edge)),
+            ("(compatible; MSIE 10.0; Windows NT 6.2; Trident/6.0)", Some(Edge)),
+            ("(compatible; MSIE 9.0; Windows NT 6.1; Trident/5.0)", Some(Edge)),
+            ("(compatible; MSIE 8.0; Windows NT 6.1; Trident/4.0)", None),
+            ("(compatible; MSIE 6.0; Windows NT 5.1)", None),
+            ("(compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)", None),
+            // Nobody.
+            ("(MSIE 99999999999; Edge/; Trident/x; CPU OS _; Macintosh Safari/ Version/)", None),
+            ("", None),
+        ] {
+            let agent = format!("Mozilla/5.0 {agent}");
+            assert_eq!(of("User-Agent", &agent).legacy, want, "{agent}");
+            for modern in ["image/webp,image/png,*/*;q=0.8", "image/avif,*/*"] {
+                let both = Hints::from_headers([("User-Agent", agent.as_str()), ("Accept", modern)]);
+                assert_eq!(both.legacy, None, "{agent} {modern}");
+            }
+            let safari = "image/png,image/svg+xml,image/*;q=0.8,video/*;q=0.8,*/*;q=0.5";
+            let both = Hints::from_headers([("Accept", safari), ("User-Agent", agent.as_str())]);
+            assert_eq!(both.legacy, want, "{agent} {safari}");
+        }
+        for agent in ["curl/8.5.0", "calotype", "\u{e9}"] {
+            assert_eq!(of("User-Agent", agent).legacy, None);
+        }
+    }
+
+    #[test]
+    fn old_formats_must_be_named_too() {
+        for (accept, jpeg2000, jpegxr) in [
+            ("image/png, image/svg+xml, image/jxr, image/*;q=0.8, */*;q=0.5", false, true),
+            ("image/vnd.ms-photo", false, true),
+            ("image/jp2, image/*", true, false),
+            ("image/jp2;q=0, image/jxr;q=0.0", false, false),
+            ("image/jpx, image/jpeg, image/*, */*", false, false),
+        ] {
+            let hints = of("Accept", accept);
+            assert_eq!((hints.jpeg2000, hints.jpegxr), (jpeg2000, jpegxr), "{accept}");
+        }
     }
 }

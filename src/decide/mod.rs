@@ -6,7 +6,7 @@
 mod hints;
 pub mod quality;
 
-pub use hints::{Ect, Hints};
+pub use hints::{Ect, Hints, Legacy};
 
 use crate::catalog::{Company, NetworkSignal};
 use crate::error::Result;
@@ -56,6 +56,9 @@ pub fn varies_by(commands: &Commands, company: &Company) -> Vec<&'static str> {
     let mut fields = Vec::new();
     if converts(commands, company) && is_eligible(commands) {
         fields.push("Accept");
+        if company.legacy_ua {
+            fields.push("User-Agent");
+        }
     }
     if asked_ratio(commands, company) == Asked::Detected {
         fields.extend(["Sec-CH-DPR", "DPR"]);
@@ -225,17 +228,22 @@ enum Look {
 }
 
 /// What the client can read instead, best first (protocol.md 4.2, F4 to F7): AVIF before WebP, but for lossless pictures,
-/// which WebP makes far smaller.
+/// which WebP makes far smaller; then what only old browsers read.
 fn candidates(company: &Company, hints: &Hints, look: Look, view: Size) -> Vec<EncodeSpec> {
+    let legacy = hints.legacy.filter(|_| company.legacy_ua);
     let effort = AvifEffort::for_size(view).filter(|_| hints.avif && company.avif);
-    let (avif, webp) = match look {
-        Look::Exact => (effort.map(|_| EncodeSpec::AvifLossless), EncodeSpec::WebpLossless),
+    let (avif, webp, jpeg2000) = match look {
+        Look::Exact => {
+            (effort.map(|_| EncodeSpec::AvifLossless), EncodeSpec::WebpLossless, EncodeSpec::Jpeg2000Lossless)
+        }
         Look::AsJpeg(quality, chroma) => (
             effort.map(|effort| EncodeSpec::Avif { quantiser: quality::avif(quality, chroma), effort, chroma }),
             EncodeSpec::Webp { quality: quality::webp(quality) },
+            EncodeSpec::Jpeg2000 { quality: quality::jpeg2000(quality, chroma) },
         ),
     };
     let webp = hints.webp.then_some(webp);
-    let ordered = if look == Look::Exact { [webp, avif] } else { [avif, webp] };
+    let jpeg2000 = (hints.jpeg2000 || legacy == Some(Legacy::Safari)).then_some(jpeg2000);
+    let ordered = if look == Look::Exact { [webp, avif, jpeg2000] } else { [avif, webp, jpeg2000] };
     ordered.into_iter().flatten().collect()
 }

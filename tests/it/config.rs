@@ -94,6 +94,7 @@ fn every_key_is_read() {
         network = true
         network_signals = ["rtt", "save-data"]
         avif = false
+        legacy_ua = true
         ch_width = true
         width_step = 200
         [company.Co.headers]
@@ -129,7 +130,7 @@ fn every_key_is_read() {
     assert_eq!((co.bkg_color, co.expiration_hours), ([0x0a, 0xf0, 0xff], 0.5));
     assert!(co.upscale_without_fit && co.strict && co.use_last_modified);
     assert_eq!(co.stale_while_revalidate_s, 60);
-    assert!(co.bfc && co.dpr && co.network && !co.avif && co.ch_width);
+    assert!(co.bfc && co.dpr && co.network && !co.avif && co.legacy_ua && co.ch_width);
     assert_eq!(co.network_signals, [NetworkSignal::SaveData, NetworkSignal::Rtt], "in the order of Vary");
     assert_eq!(co.width_step, 200);
     assert_eq!(co.headers, [(String::from("Timing-Allow-Origin"), String::from("*"))]);

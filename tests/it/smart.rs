@@ -9,11 +9,12 @@ use calotype::codec;
 use calotype::config::{Config, EngineChoice};
 use calotype::decide::{self, Hints, decide};
 use calotype::pixel::{Chroma, PixelFormat, Size, testcard};
-use calotype::plan::{Decision, EncodeSpec, Header, JpegQuality, SourceFormat};
+use calotype::plan::{Decision, DecodeAs, EncodeSpec, Header, JpegQuality, SourceFormat};
 use calotype::request;
 use calotype::service::Service;
 
-use crate::codecs::corpus;
+use crate::codecs::{corpus, jpeg2000};
+use crate::http::{Site, has_tool};
 use crate::support::SplitMix64;
 
 /// A JPEG of 3000×2000, as source A of the protocol's reference.
@@ -127,11 +128,20 @@ fn networks_are_classed_and_quality_follows() {
     assert_eq!(decided(&few, "wid=400&network=off", &[("ECT", "2g")]).0.network, None);
 }
 
+const SAFARI_13: (&str, &str) = (
+    "User-Agent",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 13_3 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/13.0.4 \
+     Mobile/15E148 Safari/604.1",
+);
+/// What Safari before 14 sends for a picture.
+const OLD_ACCEPT: (&str, &str) = ("Accept", "image/png,image/svg+xml,image/*;q=0.8,video/*;q=0.8,*/*;q=0.5");
+
 #[test]
 fn formats_are_those_of_the_table() {
     let off = company(|_| ());
     let on = company(|company| company.bfc = true);
     let plain = company(|company| (company.bfc, company.avif) = (true, false));
+    let old = company(|company| (company.bfc, company.legacy_ua) = (true, true));
     let (webp, both) = (("Accept", "image/webp,*/*"), ("Accept", "image/avif,image/webp,*/*"));
     for (company, query, headers, candidates, reason, vary) in [
         (&off, "wid=400", &[webp][..], &[][..], "off", ""),
@@ -147,6 +157,16 @@ fn formats_are_those_of_the_table() {
         (&plain, "wid=400", &[both], &["webp"], "candidates", "Accept"),
         (&on, "wid=400&fmt=png&qlt=100", &[both], &["webp", "avif"], "candidates", "Accept"),
         (&on, "wid=400", &[("Accept", "*/*")], &[], "unsupported", "Accept"),
+        // Old browsers: by User-Agent where the company wants it, by what they name wherever they do.
+        (&old, "wid=400", &[SAFARI_13, OLD_ACCEPT], &["jpeg2000"], "candidates", "Accept,User-Agent"),
+        (&old, "wid=400&fmt=png&qlt=100", &[SAFARI_13], &["jpeg2000"], "candidates", "Accept,User-Agent"),
+        (&old, "wid=400", &[SAFARI_13, both], &["avif", "webp"], "candidates", "Accept,User-Agent"),
+        (&old, "wid=400", &[("User-Agent", "curl/8"), OLD_ACCEPT], &[], "unsupported", "Accept,User-Agent"),
+        (&old, "wid=400&fmt=webp", &[SAFARI_13], &[], "ineligible", ""),
+        (&old, "wid=400&bfc=off", &[SAFARI_13], &[], "off", ""),
+        (&on, "wid=400", &[SAFARI_13, OLD_ACCEPT], &[], "unsupported", "Accept"),
+        (&on, "wid=400", &[("Accept", "image/webp,image/jp2")], &["webp", "jpeg2000"], "candidates", "Accept"),
+        (&on, "wid=400", &[("Accept", "image/jp2;q=0")], &[], "unsupported", "Accept"),
         (&on, "wid=400", &[], &[], "unsupported", "Accept"),
     ] {
         let (decision, varies) = decided(company, query, headers);
@@ -178,10 +198,50 @@ fn a_png_at_quality_100_stays_lossless_but_for_a_poor_network() {
 fn vary_stays_short() {
     let all = company(|company| {
         (company.bfc, company.dpr, company.network) = (true, true, true);
+        company.legacy_ua = true;
         company.network_signals = NetworkSignal::ALL.to_vec();
     });
     let (_, varies) = decided(&all, "wid=400", &[]);
     assert!(varies.replace(',', ", ").len() < 120, "{varies}");
+}
+
+/// Over the wire: an old Safari gets a JPEG 2000 that is smaller than the JPEG, and nobody else does.
+#[test]
+fn an_old_safari_is_served_jpeg_2000() {
+    let site = Site::start(|config| {
+        for (name, legacy_ua) in [("Old", true), ("New", false)] {
+            let mut company = Company::new(name, SourceRoot::Demo);
+            (company.bfc, company.legacy_ua) = (true, legacy_ua);
+            config.catalog.companies.insert(company.root_id.clone(), company);
+        }
+    });
+    let ask = |target: &str, headers: &[(&str, &str)]| {
+        let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let reply = site.client().ask("GET", &format!("/is/image/{target}?wid=300"), &lines);
+        assert_eq!(reply.status, 200, "{reply}");
+        reply
+    };
+    let old = ask("Old/Valley", &[SAFARI_13, OLD_ACCEPT]);
+    assert_eq!(old.header("content-type"), "image/jp2");
+    assert_eq!(old.header("vary"), "Accept, User-Agent");
+    assert_eq!(old.header("x-smart-imaging-reason"), "jpeg2000");
+    let chrome = ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120.0.0.0 Safari/537.36");
+    let jpeg = ask("Old/Valley", &[chrome, OLD_ACCEPT]);
+    assert_eq!((jpeg.header("content-type"), jpeg.header("vary")), ("image/jpeg", "Accept, User-Agent"));
+    assert!(old.body.len() < jpeg.body.len(), "{} bytes, {} as JPEG", old.body.len(), jpeg.body.len());
+    let saved = i64::try_from(jpeg.body.len() - old.body.len()).expect("a few kB");
+    assert_eq!(old.header("x-smart-imaging").parse(), Ok(saved));
+    let without = ask("New/Valley", &[SAFARI_13, OLD_ACCEPT]);
+    assert_eq!((without.header("content-type"), without.header("vary")), ("image/jpeg", "Accept"));
+    assert_eq!(without.body, jpeg.body);
+    if has_tool("opj_decompress") {
+        let (shown, asked) = (jpeg2000::shown(&old.body), crate::codecs::decode_as(&jpeg.body, DecodeAs::Rgb));
+        assert_eq!((shown.size(), shown.format()), (asked.size(), asked.format()));
+        let pairs = || shown.planes().iter().zip(asked.planes()).flat_map(|(a, b)| a.data().iter().zip(b.data()));
+        let difference = pairs().map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / pairs().count() as f64;
+        assert!(difference < 4.0, "JPEG 2000 and JPEG differ by {difference:.1} levels");
+    }
 }
 
 /// 300 random requests over pictures of all kinds: what is served with `bfc=on` is never larger than without, and is what
@@ -194,14 +254,15 @@ fn no_reply_is_larger_for_smart_imaging() {
     let service = Service::try_new(&config).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let sources = sources();
-    let hints = Hints::from_headers([("Accept", "image/avif,image/webp,*/*")]);
+    let clients = ["image/avif,image/webp,*/*", "image/jp2"].map(|accept| Hints::from_headers([("Accept", accept)]));
     let mut served = BTreeMap::new();
     for _ in 0..300 {
         let source = &sources[random.within(0, u32::try_from(sources.len()).unwrap()) as usize];
+        let hints = &clients[usize::from(random.within(0, 4) == 0)];
         let query = query(&mut random);
         let queries = [format!("{query}&bfc=on"), format!("{query}&bfc=off")];
         let deadline = Instant::now() + Duration::from_secs(60);
-        let renditions = runtime.block_on(service.transcode(None, source.clone(), &queries, &hints, deadline)).unwrap();
+        let renditions = runtime.block_on(service.transcode(None, source.clone(), &queries, hints, deadline)).unwrap();
         let [smart, plain] = <[_; 2]>::try_from(renditions).expect("two renditions").map(|r| r.expect("a picture"));
         assert!(smart.bytes.len() <= plain.bytes.len(), "{query}: {:?}", smart.verdict);
         assert_eq!(smart.meta.size, plain.meta.size, "{query}");
@@ -213,7 +274,9 @@ fn no_reply_is_larger_for_smart_imaging() {
         *served.entry(smart.meta.reason.expect("known")).or_insert(0) += 1;
     }
     println!("{} pictures: {served:?}", sources.len());
-    assert!(served.contains_key("webp") && served.contains_key("avif"), "{served:?}");
+    for format in ["webp", "avif", "jpeg2000"] {
+        assert!(served.contains_key(format), "{served:?}");
+    }
 }
 
 fn query(random: &mut SplitMix64) -> String {
@@ -246,7 +309,7 @@ fn sources() -> Vec<Bytes> {
         // Small and whole ones: what is broken is a matter of other tests.
         sources.extend(bytes.filter(|bytes| {
             codec::probe(&mut std::io::Cursor::new(bytes), &allow).is_ok_and(|header| {
-                header.size.pixels() < 1_000_000 && codec::decode(bytes, &header, calotype::plan::DecodeAs::Rgb).is_ok()
+                header.size.pixels() < 1_000_000 && codec::decode(bytes, &header, DecodeAs::Rgb).is_ok()
             })
         }));
     }
