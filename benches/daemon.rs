@@ -20,7 +20,6 @@ use calotype::catalog::{Company, SourceRoot};
 use calotype::codec;
 use calotype::config::{Config, EngineChoice};
 use calotype::daemon;
-use calotype::decide::Hints;
 use calotype::pixel::{Chroma, Size, testcard};
 use calotype::plan::{EncodeSpec, JpegQuality};
 use calotype::service::{ImageRequest, Service};
@@ -86,7 +85,7 @@ fn figures(runtime: &Runtime, service: &Service, socket: &Path, dir: &Path) {
 
 fn image(runtime: &Runtime, service: &Service) -> Bytes {
     let request =
-        ImageRequest { path: String::from("/bench/photo"), query: String::from(QUERY), hints: Hints::default() };
+        ImageRequest { path: String::from("/bench/photo"), query: String::from(QUERY), ..ImageRequest::default() };
     runtime.block_on(service.image(&request, Instant::now() + DEADLINE)).expect("a rendition").bytes
 }
 

@@ -26,6 +26,22 @@ pub enum Blame {
     Bug,
 }
 
+/// Why a request is refused whatever it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The company wants obfuscated queries, and this is none.
+    Obfuscation,
+    /// The company wants locked queries, and this one has no lock, or a wrong one.
+    Lock,
+    /// The company answers some networks alone, and the client is in none of them, or its address is not known.
+    Address,
+    /// A rule says so.
+    Rule {
+        /// Its place in the rule set, from 1 on.
+        number: usize,
+    },
+}
+
 /// Every error of the product.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -76,6 +92,11 @@ pub enum Error {
     NotFound {
         /// `Company/Asset` as asked for.
         id: String,
+    },
+    /// The company does not answer such a request.
+    Refused {
+        /// Why not.
+        because: Refusal,
     },
     /// A path that leaves the company's root, or is no regular file.
     Forbidden {
@@ -179,6 +200,7 @@ impl Error {
             | Self::UnknownPreset { .. }
             | Self::Request { .. }
             | Self::MaxPix { .. }
+            | Self::Refused { .. }
             | Self::Forbidden { .. } => Blame::Client,
             Self::NotFound { .. }
             | Self::UnknownFormat { .. }
@@ -209,6 +231,7 @@ impl Error {
             Self::Request { got, want } => Self::Request { got: got.clone(), want: want.clone() },
             Self::MaxPix { size, max } => Self::MaxPix { size: *size, max: *max },
             Self::NotFound { id } => Self::NotFound { id: id.clone() },
+            Self::Refused { because } => Self::Refused { because: *because },
             Self::Forbidden { id } => Self::Forbidden { id: id.clone() },
             Self::UnknownFormat { starts_with } => Self::UnknownFormat { starts_with: starts_with.clone() },
             Self::BrokenSource { format, reason } => Self::BrokenSource { format, reason: reason.clone() },
@@ -268,6 +291,14 @@ impl fmt::Display for Error {
                 write!(f, "reply of {w}x{h} pixels is over MaxPix {max_w},{max_h}")
             }
             Self::NotFound { id } => write!(f, "no such image: {id}"),
+            Self::Refused { because: Refusal::Obfuscation } => {
+                write!(f, "the query is not obfuscated as the company asks")
+            }
+            Self::Refused { because: Refusal::Lock } => write!(f, "the query has no lock, or a wrong one"),
+            Self::Refused { because: Refusal::Address } => {
+                write!(f, "the company does not answer this client's address")
+            }
+            Self::Refused { because: Refusal::Rule { number } } => write!(f, "rule {number} of the company refuses it"),
             Self::Forbidden { id } => write!(f, "not a path inside the company's images: {id}"),
             Self::UnknownFormat { starts_with } => {
                 write!(f, "not a picture in a known format (it starts with \"{starts_with}\")")

@@ -30,6 +30,18 @@ pub const URL_BYTES_MAX: usize = 16 << 10;
 pub const MODIFIERS_MAX: usize = 512;
 /// Depth of presets inside presets.
 pub const PRESET_DEPTH_MAX: usize = 16;
+/// Rules of one company.
+pub const RULES_MAX: usize = 256;
+/// Bytes of one rule's expression, and of its substitution.
+pub const RULE_BYTES_MAX: usize = 4096;
+/// Bytes of one expression's program: what decides how long a search may take per byte of the request.
+pub const RULE_PROGRAM_BYTES_MAX: usize = 256 << 10;
+/// Groups inside groups of one expression.
+pub const RULE_NESTING_MAX: u32 = 64;
+/// Matches of one rule that are replaced in one request.
+pub const RULE_MATCHES_MAX: usize = 256;
+/// Networks in one address filter.
+pub const ADDRESS_FILTER_MAX: usize = 1024;
 /// Bytes of a query after presets are expanded.
 pub const QUERY_EXPANDED_BYTES_MAX: usize = 64 << 10;
 /// Largest pixel ratio that is believed of a client.

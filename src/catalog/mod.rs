@@ -3,15 +3,19 @@
 //! Invariant: a [`Company`] is complete. What it inherits from the default catalog was put into it when the configuration
 //! was read; only records are looked up behind its own.
 
+mod address;
 mod locale;
 mod record;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use address::Network;
 pub use locale::LocaleMap;
 pub use record::{Record, Records, SmartCrop, ThumbType};
+pub use rules::{Expression, OnMatch, Overrides, Replace, Rule, RuleHeader, Substitution};
 
 /// The values of `res_mode`, for those who read configurations and know nothing else of kernels.
 pub use crate::kernel::Kernel;
@@ -75,6 +79,15 @@ impl NetworkSignal {
     }
 }
 
+/// What a default image does to the request for a missing one (protocol.md 1.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefaultImageMode {
+    /// It takes nothing of it but size, format and quality.
+    Replace,
+    /// It takes its place, and every command stays.
+    Swap,
+}
+
 /// One company ("catalog" in the original), all attributes checked. Defaults are those of a new account.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Company {
@@ -94,6 +107,24 @@ pub struct Company {
     pub locale_map: LocaleMap,
     /// `locale` where a request names none; empty: no translation.
     pub default_locale: String,
+    /// Queries must end in a lock.
+    pub request_lock: bool,
+    /// Queries must be obfuscated.
+    pub request_obfuscation: bool,
+    /// Clients that may ask; empty: all.
+    pub address_filter: Vec<Network>,
+    /// What is done to its requests first. Those of the default catalog are for requests that name no company.
+    pub rules: Arc<[Rule]>,
+    /// Object that is shown for missing ones; empty: none.
+    pub default_image: String,
+    /// What it does to the request.
+    pub default_image_mode: DefaultImageMode,
+    /// Time to live of replies with the default image, hours.
+    pub default_expiration_hours: f64,
+    /// Object that is shown, with status 200, where a request for a picture fails; empty: none.
+    pub error_image: String,
+    /// How much an error says: 0 and 1 its kind, 2 and 3 what is wrong and what to do.
+    pub error_detail: u8,
     /// Pixels an inch of sources whose records name none, for `res`; above 0.
     pub resolution: Option<f64>,
     /// Pixels an inch that are written into replies where the record names none; above 0.
@@ -156,6 +187,15 @@ impl Company {
             records: Arc::default(),
             locale_map: LocaleMap::default(),
             default_locale: String::new(),
+            request_lock: false,
+            request_obfuscation: false,
+            address_filter: Vec::new(),
+            rules: Arc::default(),
+            default_image: String::new(),
+            default_image_mode: DefaultImageMode::Replace,
+            default_expiration_hours: 1.0,
+            error_image: String::new(),
+            error_detail: 2,
             resolution: None,
             print_resolution: None,
             max_pix: Size::new(3000, 3000),

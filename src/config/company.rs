@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::read::Section;
 use super::record::{self, DPI, HOURS, is_dpi, is_hours};
+use super::rules;
 use crate::catalog::{Company, DEFAULT_COMPANY, Kernel, LocaleMap, NetworkSignal, Published, Records, SourceRoot};
 use crate::error::{Error, Result, shortened};
 use crate::limits;
@@ -15,7 +16,7 @@ use crate::pixel::{Chroma, Size, WorkingSpace};
 use crate::request;
 
 /// Headers that are the protocol's own: a company's value would contradict the reply it travels on.
-const HEADERS_OF_OURS: [&str; 19] = [
+pub(super) const HEADERS_OF_OURS: [&str; 19] = [
     "accept-ch",
     "cache-control",
     "connection",
@@ -57,6 +58,9 @@ pub(super) fn read(root_id: &str, mut section: Section, default: Option<&Company
         },
     }
     read_objects(&mut company, &mut section)?;
+    read_answers(&mut company, &mut section)?;
+    // Those of the default catalog are for requests that name no company.
+    company.rules = rules::read_all(&mut section)?.unwrap_or_default().into();
     if let Some(size) = sides(&mut section, "max_pix")? {
         company.max_pix = size;
     }
@@ -163,6 +167,33 @@ fn read_objects(company: &mut Company, section: &mut Section) -> Result<()> {
     Ok(())
 }
 
+/// Who is answered, and how what is missing or wrong is answered.
+fn read_answers(company: &mut Company, section: &mut Section) -> Result<()> {
+    for (key, switch) in
+        [("request_lock", &mut company.request_lock), ("request_obfuscation", &mut company.request_obfuscation)]
+    {
+        *switch = section.boolean(key)?.unwrap_or(*switch);
+    }
+    if let Some(networks) = rules::networks(section, "address_filter")? {
+        company.address_filter = networks;
+    }
+    for (key, object) in [("default_image", &mut company.default_image), ("error_image", &mut company.error_image)] {
+        if let Some(text) = section.text(key, |text| Some(text.to_owned()), "an object, or nothing")? {
+            *object = text;
+        }
+    }
+    if let Some(mode) = section.choice("default_image_mode", &rules::DEFAULT_IMAGE_MODES)? {
+        company.default_image_mode = mode;
+    }
+    if let Some(hours) = section.number("default_expiration_hours", is_hours, HOURS)? {
+        company.default_expiration_hours = hours;
+    }
+    if let Some(detail) = section.integer("error_detail", 0..=3)? {
+        company.error_detail = u8::try_from(detail).unwrap_or(3);
+    }
+    Ok(())
+}
+
 fn extension(text: &str) -> Option<String> {
     text.bytes().all(|b| b.is_ascii_alphanumeric()).then(|| text.to_owned())
 }
@@ -196,7 +227,7 @@ pub(super) fn directory(path: PathBuf) -> Result<PathBuf, String> {
     }
 }
 
-fn sides(section: &mut Section, key: &'static str) -> Result<Option<Size>> {
+pub(super) fn sides(section: &mut Section, key: &'static str) -> Result<Option<Size>> {
     let side_max = u64::from(limits::VIEW_SIDE_MAX);
     let want = format!("[width, height], each 0 (no limit) to {side_max}");
     let sides = section.integers(key, 2, [0..=side_max, 0..=side_max], &want)?;
@@ -269,7 +300,7 @@ fn headers(section: Section) -> Result<Vec<(String, String)>> {
 }
 
 /// `tchar` of RFC 9110, section 5.6.2.
-fn is_token(b: u8) -> bool {
+pub(super) fn is_token(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }
 

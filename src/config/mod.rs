@@ -6,6 +6,7 @@
 mod company;
 mod read;
 mod record;
+mod rules;
 
 use std::ffi::OsString;
 use std::io::Read;

@@ -254,6 +254,24 @@ impl Section {
         numbers.map(Some).ok_or_else(|| self.refusal(key, &given, want))
     }
 
+    /// Sections in a list, `[[…]]`, called by their place in it, from 1 on.
+    pub(super) fn array(&mut self, key: &'static str, most: usize) -> Result<Option<Vec<Self>>> {
+        let Some(given) = self.take(key) else { return Ok(None) };
+        let want = || format!("sections as in [[{}.{key}]]", self.name);
+        let items = given.list().ok_or_else(|| self.refusal(key, &given, want()))?;
+        if items.len() > most {
+            return Err(fault(
+                format!("{}.{key}", self.name),
+                format!("{} of them: expected at most {most}", items.len()),
+            ));
+        }
+        let section = |(i, item): (usize, Given)| match item {
+            Given::File(value) => Self::from_file(format!("{}.{key}[{}]", self.name, i + 1), Some(value)),
+            Given::Environment(..) => Err(self.refusal(key, &item, want())),
+        };
+        items.into_iter().enumerate().map(section).collect::<Result<_>>().map(Some)
+    }
+
     /// All of a section whose keys are free names: each a section of its own.
     pub(super) fn sections(self) -> Result<Vec<(String, Self)>> {
         let name = self.name;
@@ -298,6 +316,11 @@ impl Section {
             }
         }
     }
+}
+
+/// A refusal in words of its own.
+pub(super) fn fault(key: String, problem: String) -> Error {
+    Error::Config { key, problem }
 }
 
 /// The refusal of a name that is none of `known`.

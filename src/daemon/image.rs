@@ -1,5 +1,6 @@
 //! `GET|HEAD /is/image/{Company}/{Asset}?{commands}`.
 
+use std::net::IpAddr;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
@@ -41,9 +42,10 @@ pub(super) fn refused(daemon: &Daemon, parts: &Parts, error: &Error) -> Response
 
 /// An error, with what is on every reply to its URL.
 fn failure(daemon: &Daemon, request: &ImageRequest, error: &Error) -> Response<Body> {
-    let mut reply = reply::failure(error, daemon.errors);
-    reply::add_vary(reply.headers_mut(), &daemon.service.varies_by(request));
-    reply::add_company_headers(reply.headers_mut(), &daemon.service.headers_of(request));
+    let manners = daemon.service.manners(request);
+    let mut reply = reply::failure_in(error, daemon.errors, manners.error_detail);
+    reply::add_vary(reply.headers_mut(), &manners.varies_by);
+    reply::add_company_headers(reply.headers_mut(), &manners.headers);
     reply
 }
 
@@ -61,7 +63,8 @@ async fn render(daemon: &Daemon, parts: &Parts, request: &ImageRequest) -> Resul
     let deadline = Instant::now() + daemon.deadline;
     let known = Known::of(&parts.headers);
     if let Some(known) = &known
-        && let Some(mut meta) = daemon.service.unchecked(request)?
+        // What is wrong with it shows when it is looked at.
+        && let Ok(Some(mut meta)) = daemon.service.unchecked(request)
     {
         meta.etag = known.only_tag();
         return Ok(reply::not_modified(&meta));
@@ -85,7 +88,15 @@ async fn render(daemon: &Daemon, parts: &Parts, request: &ImageRequest) -> Resul
 /// The request for `path`, which is what follows the root.
 fn request(daemon: &Daemon, parts: &Parts, path: &str) -> ImageRequest {
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    ImageRequest { path: path.to_owned(), query, hints: hints(daemon, &parts.headers) }
+    let client = client(&parts.headers);
+    ImageRequest { path: path.to_owned(), query, hints: hints(daemon, &parts.headers), client }
+}
+
+/// The client's address: the last one of `X-Forwarded-For`, which is what the proxy before this socket saw with its own
+/// eyes; the front replaces all others by it. Whoever may connect to the socket is believed.
+pub(super) fn client(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?.rsplit(',').next()?.trim();
+    last.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
 /// What the client tells of itself. To be called once a request: what cannot be understood is counted.
@@ -180,6 +191,23 @@ fn utc(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_s_address_is_the_one_that_was_written_last() {
+        let of = |lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", HeaderValue::from_static(line));
+            }
+            client(&headers).map(|address| address.to_string())
+        };
+        assert_eq!(of(&["10.0.0.1"]).unwrap(), "10.0.0.1");
+        assert_eq!(of(&["6.6.6.6, 10.0.0.1"]).unwrap(), "10.0.0.1");
+        assert_eq!(of(&["10.0.0.1", "::ffff:10.0.0.2"]).unwrap(), "10.0.0.2");
+        for none in [&[][..], &[""], &["10.0.0.1, unknown"], &["10.0.0.1:80"]] {
+            assert_eq!(of(none), None, "{none:?}");
+        }
+    }
 
     #[test]
     fn tags_are_taken_apart_at_quotes() {

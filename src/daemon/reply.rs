@@ -130,10 +130,12 @@ fn cache_control(freshness: Freshness) -> HeaderValue {
 
 /// The company's own headers, as configured; what the daemon says itself stands.
 pub(super) fn add_company_headers(headers: &mut HeaderMap, of_company: &[(String, String)]) {
+    let ours = headers.clone();
     for (name, value) in of_company {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             (Ok(name), Ok(value)) => {
-                if !headers.contains_key(&name) {
+                // A rule may add several of one name.
+                if !ours.contains_key(&name) {
                     headers.append(name, value);
                 }
             }
@@ -148,6 +150,15 @@ pub(super) fn failure(error: &Error, style: ErrorStyle) -> Response<Body> {
     let mut reply = problem(error, &detail, style).reply();
     if reply.status() == StatusCode::SERVICE_UNAVAILABLE {
         reply.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S);
+    }
+    reply
+}
+
+/// As [`failure`], saying as much as the company's `error_detail` lets it.
+pub(super) fn failure_in(error: &Error, style: ErrorStyle, error_detail: u8) -> Response<Body> {
+    let mut reply = failure(error, style);
+    if error_detail < 2 {
+        *reply.body_mut() = Body::from(format!("{}\n", words(error).0));
     }
     reply
 }
@@ -168,7 +179,7 @@ pub(super) fn status(error: &Error, style: ErrorStyle) -> StatusCode {
         | Error::Request { .. }
         | Error::MaxPix { .. } => StatusCode::BAD_REQUEST,
         Error::NotFound { .. } => StatusCode::NOT_FOUND,
-        Error::Forbidden { .. } => StatusCode::FORBIDDEN,
+        Error::Refused { .. } | Error::Forbidden { .. } => StatusCode::FORBIDDEN,
         Error::UnknownFormat { .. }
         | Error::BrokenSource { .. }
         | Error::SourceTooLarge { .. }
@@ -196,6 +207,7 @@ fn words(error: &Error) -> (&'static str, &'static str) {
         Error::Request { .. } => ("Bad request", "Correct the URL or the body."),
         Error::MaxPix { .. } => ("Too large a reply", "Ask for a smaller picture, or raise the company's max_pix."),
         Error::NotFound { .. } => ("Image not found", "Check company and asset; both are case-sensitive."),
+        Error::Refused { .. } => ("Request refused", "Ask the site's owner for a URL that is allowed."),
         Error::Forbidden { .. } => {
             ("Path refused", "Name an asset below the company's folder, without .. in its path.")
         }

@@ -8,14 +8,17 @@ mod colour;
 mod effects;
 mod grammar;
 mod layout;
+mod lock;
 mod object;
 mod planner;
+mod preprocess;
 mod read;
 pub mod registry;
 mod target;
 mod variables;
 
 use grammar::Strings;
+use variables::Variables;
 
 use crate::catalog::{Company, SmartCrop};
 use crate::error::{Error, Result};
@@ -27,6 +30,7 @@ pub use effects::Effects;
 pub use layout::{Layout, Screen, layout};
 pub use object::Object;
 pub use planner::plan;
+pub use preprocess::Context;
 pub use target::{Target, company, decoded};
 
 /// A parsed query: every command's last value, checked.
@@ -72,6 +76,10 @@ pub struct Commands {
     pub cache: CacheUse,
     /// What of the source is all there is: the named crop of a record.
     pub window: Option<Window>,
+    /// Object that is shown if the one asked for is missing; empty: none, whatever the company says.
+    pub default_image: Option<String>,
+    /// The variables as they are at the end.
+    variables: Variables,
     /// Names nobody knows, each once, in order, cut and made printable: for `X-Image-Serving-Ignored`.
     pub ignored: Vec<String>,
 }
@@ -309,7 +317,7 @@ pub fn check(commands: &str, company: &Company) -> Result<()> {
 fn parse_strings(strings: Strings<'_>, company: &Company) -> Result<Commands> {
     let mut commands = Commands::default();
     let mut not_yet: Vec<(&'static registry::Command, String)> = Vec::new();
-    grammar::each_command(strings, company, &mut |name, value| {
+    let variables = grammar::each_command(strings, company, &mut |name, value| {
         let Some(row) = registry::find(name) else { return commands.ignore(name, company.strict) };
         match row.read {
             Some(read) => read(&mut commands, value).map_err(|refused| match refused {
@@ -323,6 +331,7 @@ fn parse_strings(strings: Strings<'_>, company: &Company) -> Result<Commands> {
             }
         }
     })?;
+    commands.variables = variables;
     if let Some((row, value)) = not_yet.iter().find(|(row, value)| !row.is_harmless(value)) {
         return Err(not_supported(row, value));
     }

@@ -1,11 +1,15 @@
 //! From the path of a request to a record, or to a file by its name (protocol.md 1.3).
 
-use crate::catalog::{Company, Published, Record, SmartCrop};
+use crate::catalog::{Company, Published, Record, SmartCrop, SourceRoot};
 use crate::error::{Error, Result, shortened};
 
 /// What a request names inside its company.
 #[derive(Clone, Debug)]
 pub struct Object<'a> {
+    /// Where its files are …
+    pub source: &'a SourceRoot,
+    /// … and whose they are.
+    pub root_id: &'a str,
     /// The path as it was asked for, element by element, decoded; empty: the company alone.
     pub elements: Vec<String>,
     /// Its record, if it has one, and the record's id.
@@ -39,11 +43,12 @@ impl<'a> Object<'a> {
         let id = elements.join("/");
         // A slash that came encoded belongs to its element and separates nothing.
         let is_plain = !elements.is_empty() && !elements.iter().any(|element| element.contains('/'));
+        let (source, root_id) = (&company.source, company.root_id.as_str());
         let mut found = suffixes.iter().filter(|_| is_plain).filter_map(|suffix| recorded(company, &id, suffix));
         let object = match found.next() {
             Some((id, record, crop)) => {
                 let files = if is_published(company, Some(record)) { files(company, id, record) } else { Vec::new() };
-                Self { elements, record: Some((id, record)), crop, files }
+                Self { source, root_id, elements, record: Some((id, record)), crop, files }
             }
             None => {
                 let by_name = !company.full_match
@@ -52,7 +57,7 @@ impl<'a> Object<'a> {
                     // Names of files are in no language.
                     && suffixes.iter().any(String::is_empty);
                 let files = if by_name { with_extension(company, elements.clone()) } else { Vec::new() };
-                Self { elements, record: None, crop: None, files }
+                Self { source, root_id, elements, record: None, crop: None, files }
             }
         };
         Ok(object)

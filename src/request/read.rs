@@ -230,6 +230,11 @@ pub(super) fn id(_: &mut Commands, _: &str) -> Answer {
     Ok(())
 }
 
+pub(super) fn default_image(commands: &mut Commands, value: &str) -> Answer {
+    commands.default_image = Some(value.to_owned());
+    Ok(())
+}
+
 pub(super) fn req(_: &mut Commands, value: &str) -> Answer {
     const LATER: [&str; 19] = [
         "tmb",

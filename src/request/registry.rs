@@ -280,7 +280,7 @@ pub const COMMANDS: &[Command] = &[
         read::cache,
     )
     .or("on,on"),
-    Command::not_yet("defaultImage", Request, "[object]", OBJECT).but(&[""]),
+    Command::done("defaultImage", Request, "[object]", OBJECT, read::default_image).or("DefaultImage"),
     Command::done("locale", Request, "id", "a locale's id; without a locale_map it changes nothing", read::id)
         .or("DefaultLocale"),
     Command::not_yet("type", Request, "string", "the type of a static file"),

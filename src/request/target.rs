@@ -3,63 +3,148 @@
 //! Invariant: the path is split before it is decoded, so that `%2F` stays inside its element.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
 
 use super::grammar::{self, Strings};
+use super::preprocess::{Context, check_address, preprocess};
 use super::{Commands, Object, Window, parse_strings};
-use crate::catalog::{Catalog, Company};
+use crate::catalog::{Catalog, Company, Overrides, RuleHeader};
 use crate::error::{Error, Result, shortened};
 
 /// A request, before anything is known of its source.
 #[derive(Clone, Debug)]
 pub struct Target<'a> {
-    /// Whose it is.
+    /// Whose attributes hold, a rule's overrides in them.
     pub company: Cow<'a, Company>,
     /// What it names.
     pub object: Object<'a>,
     query: Cow<'a, str>,
+    headers: Vec<&'a RuleHeader>,
 }
 
 impl<'a> Target<'a> {
-    /// The request for `path`, which is what follows `/is/image` and still percent-encoded, as the query is.
+    /// The request for `path`, which is what follows the root context and still percent-encoded, as the query is, from a
+    /// client whose address may be known.
     ///
     /// # Errors
-    /// `NotFound`: no such company. `Request`, `Command`: as [`Object`]'s look-up, and what no path may hold.
-    pub fn of_url(catalog: &'a Catalog, path: &str, query: &'a str) -> Result<Self> {
-        let mut elements = path.trim_start_matches('/').split('/').map(decoded);
-        let name = elements.next().transpose()?.unwrap_or_default();
-        let company = company(catalog, &name)?;
-        let elements = elements.collect::<Result<Vec<_>>>()?;
-        Self::of_object(catalog, company, elements, query)
+    /// `NotFound`: no such company. `Refused`: the company's wrappers, rules or address filter. `Request`, `Command`: as
+    /// [`Object`]'s look-up, and what no path may hold.
+    pub fn of_url(
+        catalog: &'a Catalog,
+        context: Context,
+        path: &'a str,
+        query: &'a str,
+        client: Option<IpAddr>,
+    ) -> Result<Self> {
+        let asked = first(path)?;
+        let ruling = match (catalog.companies.get(&asked), &catalog.default) {
+            (Some(company), _) => company,
+            (None, Some(default)) => default,
+            (None, None) => return Err(Error::NotFound { id: shortened(&asked) }),
+        };
+        let done = preprocess(ruling, context, path, query)?;
+        let company = company(catalog, &first(&done.path)?)?;
+        match done.address_filter {
+            Some(networks) => check_address(networks, client)?,
+            None => {
+                check_address(&ruling.address_filter, client)?;
+                check_address(&company.address_filter, client)?;
+            }
+        }
+        let elements = done.path.split('/').skip(1).map(decoded).collect::<Result<Vec<_>>>()?;
+        let mut target = Self::of_object(catalog, company, elements, done.query)?;
+        target.headers = done.headers;
+        let Overrides { default_image_mode, error_image, expiration_hours, max_pix, .. } = done.overrides;
+        if let Some(mode) = default_image_mode {
+            target.company.to_mut().default_image_mode = mode;
+        }
+        if let Some(image) = error_image {
+            target.company.to_mut().error_image = image;
+        }
+        if let Some(hours) = expiration_hours {
+            target.company.to_mut().expiration_hours = hours;
+        }
+        if let Some(size) = max_pix {
+            target.company.to_mut().max_pix = size;
+        }
+        Ok(target)
     }
 
     /// A query about an object of a company.
     ///
     /// # Errors
-    /// As [`Self::of_url`].
+    /// `Request`, `Command`: as [`Object`]'s look-up.
     pub fn of_object(
         catalog: &'a Catalog,
         company: &'a Company,
         elements: Vec<String>,
-        query: &'a str,
+        query: impl Into<Cow<'a, str>>,
     ) -> Result<Self> {
-        let locale = if company.locale_map.is_empty() { None } else { locale(query, company)? };
+        let query = query.into();
+        let locale = if company.locale_map.is_empty() { None } else { locale(&query, company)? };
         let object = Object::find(company, elements, locale.as_deref())?;
-        let target = Self { company: Cow::Borrowed(company), object, query: Cow::Borrowed(query) };
         match &catalog.default {
             // The company is as good as not there: the whole path is one of the default catalog's.
             Some(default)
                 if company.full_match
-                    && target.object.record.is_none()
-                    && !target.object.elements.is_empty()
+                    && object.record.is_none()
+                    && !object.elements.is_empty()
                     && !std::ptr::eq(company, default) =>
             {
-                let elements = [std::slice::from_ref(&company.root_id), &target.object.elements].concat();
+                let elements = [std::slice::from_ref(&company.root_id), &object.elements].concat();
                 Self::of_object(catalog, default, elements, query)
             }
-            _ => Ok(target),
+            _ => Ok(Self { company: Cow::Borrowed(company), object, query, headers: Vec::new() }),
         }
+    }
+
+    /// The same request for the object that `text` names in a command or an attribute (protocol.md 1.3): a record of the
+    /// company, else `RootId/ObjId`, else a file of the company; `/RootId/ObjId` is never one of its records.
+    ///
+    /// # Errors
+    /// As [`Self::of_object`].
+    pub fn for_object(&self, catalog: &'a Catalog, text: &str) -> Result<Self> {
+        let locale = if self.company.locale_map.is_empty() { None } else { locale(&self.query, &self.company)? };
+        let find = |company: &'a Company, text: &str| {
+            Object::find(company, text.split('/').map(str::to_owned).collect(), locale.as_deref())
+        };
+        let (own, text) = match text.strip_prefix('/') {
+            Some(rest) => (None, rest),
+            None => (catalog.companies.get(&self.company.root_id), text),
+        };
+        let own = own.map(|company| find(company, text)).transpose()?;
+        let other = text.split_once('/').and_then(|(name, rest)| Some((catalog.companies.get(name)?, rest)));
+        let object = match (own, other) {
+            (Some(own), _) if own.record.is_some() => own,
+            (_, Some((company, rest))) => find(company, rest)?,
+            (Some(own), None) => own,
+            (None, None) => return Err(Error::NotFound { id: shortened(text) }),
+        };
+        Ok(Self { object, ..self.clone() })
+    }
+
+    /// The same without the URL's own commands.
+    #[must_use]
+    pub fn without_query(self) -> Self {
+        Self { query: Cow::Borrowed(""), ..self }
+    }
+
+    /// The headers of its reply: the company's own, and over them those of the rules, with variables put in.
+    pub fn headers(&self, commands: &Commands) -> Vec<(String, String)> {
+        let mut headers = self.company.headers.clone();
+        for RuleHeader { name, value, is_added } in &self.headers {
+            let value = commands.variables.substituted(Cow::Borrowed(value), HEADER_BYTES_MAX).unwrap_or_default();
+            // Variables are the client's words.
+            let printable = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+            let value = value.trim().chars().map(printable).collect();
+            if !is_added {
+                headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+            }
+            headers.push((name.clone(), value));
+        }
+        headers
     }
 
     /// The same object, asked for under the attributes of another company.
@@ -73,8 +158,7 @@ impl<'a> Target<'a> {
 
     /// `Company/Asset`, for people: it is never taken apart again.
     pub fn id(&self) -> String {
-        let company = &self.company.root_id;
-        self.object.elements.iter().fold(company.clone(), |id, element| id + "/" + element)
+        self.object.elements.iter().fold(self.object.root_id.to_owned(), |id, element| id + "/" + element)
     }
 
     /// All that is asked, the record's own commands around those of the URL.
@@ -108,6 +192,11 @@ pub fn company<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Company> {
     catalog.companies.get(name).ok_or_else(|| Error::NotFound { id: shortened(name) })
 }
 
+/// The company that a path names.
+fn first(path: &str) -> Result<String> {
+    decoded(path.trim_start_matches('/').split('/').next().unwrap_or_default())
+}
+
 /// One path element, percent-decoded.
 ///
 /// # Errors
@@ -139,6 +228,9 @@ fn locale(query: &str, company: &Company) -> Result<Option<String>> {
     Ok(locale)
 }
 
+/// A rule's header is no longer than this with its variables.
+const HEADER_BYTES_MAX: usize = 4096;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,11 +240,11 @@ mod tests {
     fn elements_are_split_before_they_are_decoded() {
         let mut catalog = Catalog::default();
         catalog.companies.insert(String::from("Co"), Company::new("Co", SourceRoot::Demo));
-        let elements = |path: &str| Target::of_url(&catalog, path, "").unwrap().object.elements;
+        let elements = |path: &str| Target::of_url(&catalog, Context::Image, path, "", None).unwrap().object.elements;
         assert_eq!(elements("/Co/a%2Fb/%2e%2E/c+d%20e"), ["a/b", "..", "c+d e"]);
         assert!(elements("/Co").is_empty());
         assert_eq!(elements("/Co//a"), ["", "a"]);
-        assert!(matches!(Target::of_url(&catalog, "/co/a", ""), Err(Error::NotFound { .. })));
+        assert!(matches!(Target::of_url(&catalog, Context::Image, "/co/a", "", None), Err(Error::NotFound { .. })));
     }
 
     #[test]

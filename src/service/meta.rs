@@ -73,6 +73,12 @@ impl Freshness {
 }
 
 impl Meta {
+    /// The same for a picture that stands for an error: nobody keeps it.
+    pub(super) fn of_error(self) -> Self {
+        let freshness = Freshness { is_kept: false, ..self.freshness };
+        Self { freshness, etag: None, last_modified: None, ..self }
+    }
+
     /// What the request alone tells.
     pub(super) fn of_request(commands: &Commands, target: &Target<'_>) -> Self {
         let company = &target.company;
@@ -82,7 +88,7 @@ impl Meta {
             length: None,
             freshness: Freshness::of(commands, target),
             last_modified: None,
-            headers: company.headers.clone(),
+            headers: target.headers(commands),
             ignored: commands.ignored.clone(),
             reason: None,
             saved: None,

@@ -5,6 +5,7 @@
 //! nothing; what is in the cache is served however full the queue is; work is cancelled when all who wait for it have
 //! dropped their futures.
 
+mod answers;
 mod derivatives;
 mod engines;
 pub mod explain;
@@ -14,13 +15,14 @@ mod sources;
 mod upgrades;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use self::derivatives::{Ask, Derivative, Derivatives, Wanted};
+use self::derivatives::{Derivative, Derivatives, Wanted};
 use self::meta::Outline;
 pub use self::meta::{Freshness, Meta};
 use self::sources::{Found, Sources};
@@ -32,7 +34,7 @@ use crate::config::{Config, EngineChoice};
 use crate::decide::Hints;
 use crate::error::{Error, Result};
 use crate::plan::{Decision, Header, Plan, Verdict};
-use crate::request::{Commands, Target};
+use crate::request::{Commands, Context, Target};
 use crate::sched::{Engines, Options, Sched};
 use crate::store::EXTENSIONS;
 use crate::telemetry::{Load, Telemetry, Timings};
@@ -47,6 +49,8 @@ pub struct ImageRequest {
     pub query: String,
     /// What the client tells of itself.
     pub hints: Hints,
+    /// The client's address, if the front says it.
+    pub client: Option<IpAddr>,
 }
 
 /// An encoded picture and all that the reply's headers need.
@@ -64,6 +68,23 @@ pub struct Rendition {
     pub timings: Timings,
     /// Name of the engine that ran the passes, or `cache`.
     pub engine: &'static str,
+}
+
+/// How an error is sent in the place of a reply.
+#[derive(Clone, Debug)]
+pub struct Manners {
+    /// The company's own headers.
+    pub headers: Vec<(String, String)>,
+    /// The request headers that a reply depends on, failed or not.
+    pub varies_by: Vec<&'static str>,
+    /// How much an error says: 0 and 1 its kind, 2 and 3 what is wrong and what to do.
+    pub error_detail: u8,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self { headers: Vec::new(), varies_by: Vec::new(), error_detail: 2 }
+    }
 }
 
 /// What `POST /v1/invalidate` names.
@@ -87,6 +108,10 @@ pub struct Service {
 }
 
 impl ImageRequest {
+    fn target<'a>(&'a self, catalog: &'a Catalog) -> Result<Target<'a>> {
+        Target::of_url(catalog, Context::Image, &self.path, &self.query, self.client)
+    }
+
     /// For logs: the path as far as it can be read.
     fn id(&self) -> String {
         let path = self.path.trim_start_matches('/');
@@ -157,53 +182,6 @@ impl Service {
         }))
     }
 
-    /// `GET /is/image/…`. Dropping the future cancels the work. Needs a tokio runtime with its timer, as all that waits
-    /// here does.
-    ///
-    /// # Errors
-    /// Any `Error` but `Config`.
-    pub async fn image(&self, request: &ImageRequest, deadline: Instant) -> Result<Rendition> {
-        let id = request.id();
-        let rendition = self.by(deadline, async {
-            let catalog = self.catalog();
-            let target = Target::of_url(&catalog, &request.path, &request.query)?;
-            let commands = target.commands()?;
-            let (ask, decision) = self.ask(&target, &request.hints, &commands).await?;
-            let outline = ask.outline(decision, &commands, &target);
-            Ok(outline.rendition(self.derivatives.get(ask, deadline).await?))
-        });
-        rendition.await.inspect_err(|error| self.telemetry.refusal(&id, None, error))
-    }
-
-    /// `HEAD /is/image/…`, and the question behind `If-None-Match`: everything that is known without rendering.
-    ///
-    /// # Errors
-    /// As [`Self::image`], as far as they show before pixels exist.
-    pub async fn head(&self, request: &ImageRequest, deadline: Instant) -> Result<Meta> {
-        let id = request.id();
-        let meta = self.by(deadline, async {
-            let catalog = self.catalog();
-            let target = Target::of_url(&catalog, &request.path, &request.query)?;
-            let commands = target.commands()?;
-            let (ask, decision) = self.ask(&target, &request.hints, &commands).await?;
-            let outline = ask.outline(decision, &commands, &target);
-            Ok(outline.meta(self.derivatives.known(ask).await?.as_deref()))
-        });
-        meta.await.inspect_err(|error| self.telemetry.refusal(&id, None, error))
-    }
-
-    /// The answer to a conditional request for a picture that never expires (protocol.md 5: 304, unchecked); `None`: it may
-    /// expire.
-    ///
-    /// # Errors
-    /// What is wrong with the request itself.
-    pub fn unchecked(&self, request: &ImageRequest) -> Result<Option<Meta>> {
-        let catalog = self.catalog();
-        let target = Target::of_url(&catalog, &request.path, &request.query)?;
-        let meta = Meta::of_request(&target.commands()?, &target);
-        Ok((meta.freshness.is_kept && meta.freshness.max_age_s.is_none()).then_some(meta))
-    }
-
     /// `GET /v1/explain/…`: what would be done for this request and why, and what came of it if it was made of late.
     /// Renders nothing.
     ///
@@ -212,7 +190,7 @@ impl Service {
     pub async fn explain(&self, request: &ImageRequest, deadline: Instant) -> Result<serde_json::Value> {
         self.by(deadline, async {
             let catalog = self.catalog();
-            let target = Target::of_url(&catalog, &request.path, &request.query)?;
+            let target = request.target(&catalog)?;
             let commands = target.commands()?;
             let company = &*target.company;
             let (ask, decision) = self.ask(&target, &request.hints, &commands).await?;
@@ -298,7 +276,7 @@ impl Service {
             let (owner, elements) = named(source)?;
             let owner = request::company(&catalog, owner)?;
             // Named by whoever may connect to the socket: no rules of the world outside apply.
-            let target = |query| Target::of_object(&catalog, owner, elements.clone(), query);
+            let target = |query: &str| Target::of_object(&catalog, owner, elements.clone(), query.to_owned());
             let company = company.map(|name| request::company(&catalog, name)).transpose()?;
             let asked: Vec<_> = counted(queries)?
                 .iter()
@@ -371,17 +349,24 @@ impl Service {
         self.catalog().companies.get(company).map(|company| company.headers.clone()).unwrap_or_default()
     }
 
-    /// The same for whoever a request is addressed to.
-    pub fn headers_of(&self, request: &ImageRequest) -> Vec<(String, String)> {
-        let company = request.path.trim_start_matches('/').split('/').next().unwrap_or_default();
-        request::decoded(company).map(|company| self.company_headers(&company)).unwrap_or_default()
-    }
-
-    /// The request headers that a reply to `request` depends on, failed or not; none if it cannot be read.
-    pub fn varies_by(&self, request: &ImageRequest) -> Vec<&'static str> {
+    /// How an error in the place of a reply to `request` is sent, as far as the request can be read.
+    pub fn manners(&self, request: &ImageRequest) -> Manners {
         let catalog = self.catalog();
-        let Ok(target) = Target::of_url(&catalog, &request.path, &request.query) else { return Vec::new() };
-        target.commands().map(|commands| decide::varies_by(&commands, &target.company)).unwrap_or_default()
+        let of_company = |company: &Company| Manners {
+            headers: company.headers.clone(),
+            varies_by: Vec::new(),
+            error_detail: company.error_detail,
+        };
+        match request.target(&catalog) {
+            Ok(target) => {
+                let varies = |commands: Commands| decide::varies_by(&commands, &target.company);
+                Manners { varies_by: target.commands().map(varies).unwrap_or_default(), ..of_company(&target.company) }
+            }
+            Err(_) => {
+                let company = request.company(&catalog).or(catalog.default.as_ref());
+                company.map_or_else(Manners::default, of_company)
+            }
+        }
     }
 
     /// Counts the hints of one request that could not be understood.
@@ -464,25 +449,14 @@ impl Service {
 
     /// To be taken before the source is looked for: an invalidation from then on must not be missed.
     fn stamp(&self, target: &Target<'_>) -> Stamp {
-        self.derivatives.stamp(&target.company.root_id, &asset_name(target.object.name()))
+        self.derivatives.stamp(target.object.root_id, &asset_name(target.object.name()))
     }
 
     /// Looks for the stored source of a request; the look itself blocks.
     fn finder(&self, target: &Target<'_>) -> Finder {
         let (sources, id, files) = (Arc::clone(&self.sources), target.id(), target.object.files.clone());
-        let (root, root_id) = (target.company.source.clone(), target.company.root_id.clone());
+        let (root, root_id) = (target.object.source.clone(), target.object.root_id.to_owned());
         Arc::new(move || sources.stored(&root, &root_id, &id, &files))
-    }
-
-    /// Finds the source of a request and plans its rendition.
-    async fn ask(&self, target: &Target<'_>, hints: &Hints, commands: &Commands) -> Result<(Ask, Decision)> {
-        let stamp = self.stamp(target);
-        let find = self.finder(target);
-        let look = Arc::clone(&find);
-        let found = blocking(move || look()).await?;
-        let (plan, decision) = planned(commands, &found.header, &target.company, hints)?;
-        let ask = Ask { id: target.id(), stamp, find, found, plan: Arc::new(plan), cache: commands.cache.server };
-        Ok((ask, decision))
     }
 }
 

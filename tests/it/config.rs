@@ -192,7 +192,7 @@ fn an_unknown_key_names_the_nearest() {
     // Keys of features that are not there yet are as unknown as any.
     check_refused(load("[cache]\nmemroy = \"1GiB\""), &["cache.memroy", "unknown key", "memory"]);
     check_refused(with_environment("", &[("CALOTYPE_CACHE_MEMORY", "1")]), &["two underscores"]);
-    check_refused(load(&company("default_image = \"x\"")), &["company.Co.default_image", "unknown key"]);
+    check_refused(load(&company("watermark = \"x\"")), &["company.Co.watermark", "unknown key"]);
     check_refused(with_environment("", &[("CALOTYPE_DAEMON__THREAD", "1")]), &["CALOTYPE_DAEMON__THREAD", "threads"]);
     check_refused(with_environment("", &[("CALOTYPE_DEAMON__THREADS", "1")]), &["CALOTYPE_DEAMON__THREADS", "DAEMON"]);
     check_refused(with_environment("", &[("CALOTYPE_DAEMON_THREADS", "1")]), &["two underscores"]);

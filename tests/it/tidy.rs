@@ -60,6 +60,8 @@ const QUARANTINE: &[(&str, &str)] = &[
     ("openjpeg_sys", "codec/ffi"),
     ("moxcms", "codec"),
     ("crossbeam", "sched"),
+    ("regex", "catalog"),
+    ("base64", "request"),
     ("multer", "daemon"),
     ("httpdate", "daemon"),
     ("hyper", "daemon front wire"),

@@ -160,6 +160,7 @@ const ROWS: &[Row] = &[
         &[],
     ),
     row("id", &["", "x", "any thing, at all", "1e308"], &[], &[]),
+    row("defaultImage", &["", "Co/B", "B:Large", "/Other/x"], &[], &[]),
     row("locale", &["", "de_AT", "anything"], &[], &[]),
     row("req", &["img", "IMG"], &["image", "1", "img,xml"], &["tmb", "props,json", "saveToFile", "mbrSet"]),
 ];
@@ -243,7 +244,7 @@ fn good_values_are_accepted_in_any_case_of_the_name() {
 fn bad_values_are_refused_by_name_and_value() {
     let common = bad_for_all();
     for row in ROWS {
-        let common = if ["id", "locale"].contains(&row.name) { &[][..] } else { &common };
+        let common = if ["id", "locale", "defaultImage"].contains(&row.name) { &[][..] } else { &common };
         for value in row.bad.iter().copied().chain(common.iter().map(String::as_str)) {
             match parse(row.name, value) {
                 Err(error @ Error::Command { .. }) => {

@@ -43,6 +43,8 @@ pub(super) struct Content {
     pub(super) reason: Option<String>,
     /// `smaller=request`: fewer bytes than the reply to that request, sent without headers.
     pub(super) smaller: Option<String>,
+    /// `served`: it takes the whole service, not the oracle's path alone.
+    pub(super) served: bool,
     /// `revalidates=request`: sent with the ETag of that request's reply.
     pub(super) revalidates: Option<String>,
 }
@@ -50,7 +52,7 @@ pub(super) struct Content {
 impl Content {
     /// Whether it can only be asked of a server with headers.
     pub(super) fn needs_headers(&self) -> bool {
-        self.revalidates.is_some() || self.reason.is_some() || !self.send.is_empty()
+        self.served || self.revalidates.is_some() || self.reason.is_some() || !self.send.is_empty()
     }
 }
 
@@ -180,6 +182,7 @@ fn content(text: &str) -> Result<Content, String> {
             "hole" => hole = Some(shown(value)?),
             "grey" => is_grey = true,
             "of" => content.of = Some(value.to_owned()),
+            "served" => content.served = true,
             "same" => content.same = Some(value.to_owned()),
             "differs" => content.differs = Some(value.to_owned()),
             "ignored" => content.ignored = Some(value.to_owned()),

@@ -12,7 +12,7 @@ use calotype::engine::scalar::Scalar;
 use calotype::engine::{Cancel, Job, run};
 use calotype::error::Error;
 use calotype::plan::SourceFormat;
-use calotype::request::{self, Target};
+use calotype::request::{self, Context, Target};
 
 /// A reply, whoever gave it.
 pub(super) struct Reply {
@@ -60,6 +60,20 @@ modifier = "wid=100"
 path = "A.jpg"
 post_modifier = "wid=100"
 
+[company.Default]
+source = "SOURCE"
+default_image = "Co/B"
+[company.Error]
+source = "SOURCE"
+error_image = "B"
+[company.Locked]
+source = "SOURCE"
+request_lock = true
+[company.Hidden]
+source = "SOURCE"
+request_lock = true
+request_obfuscation = true
+
 [company.Bfc]
 source = "SOURCE"
 bfc = true
@@ -95,7 +109,7 @@ impl InProcess {
 
     fn rendition(&self, request: &str) -> Result<Reply, Error> {
         let (path, query) = request.split_once('?').unwrap_or((request, ""));
-        let target = Target::of_url(&self.catalog, path, query)?;
+        let target = Target::of_url(&self.catalog, Context::Image, path, query, None)?;
         let missing = || Error::NotFound { id: path.to_owned() };
         let extensions = ["", ".jpg", ".png", ".tif"];
         let names = target.object.files.iter().flat_map(|file| extensions.map(|end| file.join("/") + end));

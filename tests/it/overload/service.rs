@@ -23,7 +23,7 @@ pub(super) fn service(queue_jobs_max: usize, cpu: Arc<dyn Engine>) -> Arc<Servic
 
 pub(super) fn request(asset: &str, query: &str) -> ImageRequest {
     let path = format!("/{}/{asset}", calotype::config::DEMO_COMPANY);
-    ImageRequest { path, query: query.to_owned(), hints: Hints::default() }
+    ImageRequest { path, query: query.to_owned(), ..ImageRequest::default() }
 }
 
 pub(super) fn runtime() -> tokio::runtime::Runtime {
