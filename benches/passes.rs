@@ -8,13 +8,16 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use calotype::codec;
 use calotype::engine::gpu::{Choice, Gpu};
 use calotype::engine::scalar::Scalar;
 use calotype::engine::simd::{Level, Simd};
 use calotype::engine::{self, Cancel, Engine, Job};
 use calotype::kernel::{Axis, Kernel};
-use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, WorkingSpace, testcard};
-use calotype::plan::{DecodeAs, EncodeLadder, EncodeSpec, Fill, Pass, Plan, Point, Resample, Tint, Unsharp};
+use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, WorkingSpace, YcbcrForm, testcard};
+use calotype::plan::{
+    DecodeAs, EncodeLadder, EncodeSpec, Fill, Pass, Plan, Point, Resample, Tint, Unsharp, WebpQuality,
+};
 use criterion::{Criterion, Throughput};
 use fast_image_resize as fir;
 
@@ -104,11 +107,9 @@ fn figures() {
     let view = Arc::new(scalar(&photo, &rgb));
     let sharp = plan(&view, VIEW, unsharp(1.0, false));
     check(&simd, &view, &sharp);
-    let bytes = view.to_interleaved();
-    let mut config = webp::WebPConfig::new().expect("libwebp's defaults");
-    (config.method, config.quality) = (4, 80.0);
-    let encoder = webp::Encoder::from_rgb(&bytes, VIEW.w, VIEW.h);
-    let encode = || drop(black_box(encoder.encode_advanced(&config).expect("a picture")));
+    let planes = scalar(&view, &plan(&view, VIEW, vec![Pass::RgbToYcbcr { form: YcbcrForm::Video }]));
+    let webp = EncodeSpec::Webp { quality: WebpQuality(8000) };
+    let encode = || drop(black_box(codec::encode(&planes, &webp).expect("a picture")));
     alternate("libwebp", encode, "unsharp", || work(&simd, &view, &sharp));
     println!();
 }
@@ -304,7 +305,7 @@ fn veil() -> Image {
 }
 
 fn as_420(rgb: &Arc<Image>) -> Image {
-    scalar(rgb, &plan(rgb, rgb.size(), vec![Pass::RgbToYcbcr { chroma: Chroma::Half }]))
+    scalar(rgb, &plan(rgb, rgb.size(), vec![Pass::RgbToYcbcr { form: YcbcrForm::Half }]))
 }
 
 /// Criterion's groups: `pass/engine/case`, source pixels a second.
@@ -353,7 +354,7 @@ fn groups(criterion: &mut Criterion) {
         ("place", "rgba/754x500/flatten", &view_alpha, Size::new(800, 520), place(Fill::Opaque([255; 3]))),
         ("place", "rgba/754x500/transparent", &view_alpha, Size::new(800, 520), place(Fill::Transparent)),
         ("ycbcr_to_rgb", "420/754x500", &view_420, VIEW, vec![Pass::YcbcrToRgb]),
-        ("rgb_to_ycbcr", "420/754x500", &view, VIEW, vec![Pass::RgbToYcbcr { chroma: Chroma::Half }]),
+        ("rgb_to_ycbcr", "420/754x500", &view, VIEW, vec![Pass::RgbToYcbcr { form: YcbcrForm::Half }]),
     ];
     for (pass, case, source, size, passes) in cases {
         let mut group = criterion.benchmark_group(pass);

@@ -3,6 +3,7 @@
 // mirror  engine::scalar::rgb_to_ycbcr  agreement: bit for bit, tests/it/differential.rs
 // src     packed levels R, G, B (+ alpha)      [planes][h][quads]
 // dst     packed levels Y, Cb, Cr (+ alpha)    [planes][h][quads]; chroma half size where `half` is
+// form    0 full range, full-size chroma; 1 full range, half-size; 2 video range, half-size
 // grid    x = quad of the row, y = row, z = 0 luma and alpha, 1 chroma
 
 override WG_X: u32 = 16u;
@@ -11,7 +12,7 @@ override WG_Y: u32 = 16u;
 struct RgbToYcbcrUniform {
     src_first: u32,
     dst_first: u32,
-    halves: u32,
+    form: u32,
     planes: u32,
     full: vec4<u32>,
     half: vec4<u32>,
@@ -26,22 +27,93 @@ fn quad(i: u32, at: u32) -> vec4<i32> {
     return vec4<i32>(bytes_of(src[u.src_first + i * u.full.w + at]));
 }
 
-// Sums of the pixel pairs (0, 1) and (2, 3) of one quad; what lies past the row's end repeats its last pixel.
-fn pairs(i: u32, x: u32, y: u32) -> vec2<i32> {
-    let at = y * u.full.z + min(x, u.full.z - 1u);
-    let v = quad(i, at);
-    let last = u.full.x - 1u - 4u * min(x, u.full.z - 1u);
-    let second = select(v.y, v.x, last == 0u);
-    let fourth = select(v.w, v.z, last == 2u);
-    return vec2<i32>(v.x + second, v.z + fourth);
+// Level of plane `i` at a pixel, whose row and column end at the picture's.
+fn level(i: u32, x: u32, y: u32) -> i32 {
+    let at = min(y, u.full.y - 1u) * u.full.z * 4u + min(x, u.full.x - 1u);
+    return i32((src[u.src_first + i * u.full.w + at / 4u] >> (8u * (at % 4u))) & 255u);
 }
 
-// Sums over the 2×2 blocks of one chroma quad, of plane `i`.
-fn blocks(i: u32, gid: vec3<u32>) -> vec4<i32> {
-    let below = min(2u * gid.y + 1u, u.full.y - 1u);
-    let left = pairs(i, 2u * gid.x, 2u * gid.y) + pairs(i, 2u * gid.x, below);
-    let right = pairs(i, 2u * gid.x + 1u, 2u * gid.y) + pairs(i, 2u * gid.x + 1u, below);
-    return vec4<i32>(left, right);
+// The integer part of the root: `sqrt` may err in its last bits.
+fn floor_sqrt(n: i32) -> i32 {
+    var root = i32(sqrt(f32(n)));
+    for (var i = 0; i < 4 && root * root > n; i++) { root -= 1; }
+    for (var i = 0; i < 4 && (root + 1) * (root + 1) <= n; i++) { root += 1; }
+    return root;
+}
+
+// Root mean square of plane `i` over a 2×2 block, in 2^-6 levels, weighted by alpha.
+fn block_root(i: u32, x: u32, y: u32) -> i32 {
+    var sum = 0;
+    var weighted = 0;
+    var weight = 0;
+    for (var p = 0u; p < 4u; p++) {
+        let at = vec2<u32>(2u * x + (p & 1u), 2u * y + (p >> 1u));
+        let v = level(i, at.x, at.y);
+        sum += v * v;
+        if (u.planes == 4u) {
+            let a = level(3u, at.x, at.y);
+            weighted += a * v * v;
+            weight += a;
+        }
+    }
+    if (weight > 0) { sum = (4 * weighted + weight / 2) / weight; }
+    return floor_sqrt(1024 * sum);
+}
+
+// Cb and Cr, less 128, that the pixels of a block share.
+fn shared_chroma(x: u32, y: u32) -> vec2<i32> {
+    let bx = min(x, u.half.x - 1u);
+    let by = min(y, u.half.y - 1u);
+    let r = block_root(0u, bx, by);
+    let g = block_root(1u, bx, by);
+    let b = block_root(2u, bx, by);
+    var cb = -11059 * r - 21709 * g + 32768 * b;
+    var cr = 32768 * r - 27439 * g - 5329 * b;
+    if (u.form == 2u) {
+        cb = -9714 * r - 19070 * g + 28784 * b;
+        cr = 28784 * r - 24103 * g - 4681 * b;
+    }
+    cb = (cb + 538968063) >> 22u;
+    cr = (cr + 538968063) >> 22u;
+    return clamp(vec2<i32>(cb, cr), vec2<i32>(0), vec2<i32>(255));
+}
+
+// The luma with which a pixel is as bright in its shared colour as it was.
+fn bright_luma(x: u32, y: u32, c: vec2<i32>) -> i32 {
+    let r = level(0u, x, y);
+    let g = level(1u, x, y);
+    let b = level(2u, x, y);
+    let square = 306 * r * r + 601 * g * g + 117 * b * b;
+    if (u.form == 2u) {
+        let shown = square - (567 * c.x * c.x + 383 * c.x * c.y + 1177 * c.y * c.y);
+        return min(16 + ((112567 * floor_sqrt(max(shown, 0)) + 2097152) >> 22u), 235);
+    }
+    let shown = square - (438 * c.x * c.x + 295 * c.x * c.y + 908 * c.y * c.y);
+    return min((floor_sqrt(max(shown, 0)) + 16) >> 5u, 255);
+}
+
+// Four lumas over half-size chroma.
+fn bright_quad(gid: vec3<u32>) -> vec4<i32> {
+    let near_y = gid.y / 2u;
+    let far_y = select(near_y + 1u, max(near_y, 1u) - 1u, gid.y % 2u == 0u);
+    // Chroma of the four columns around these pixels, mixed down the rows: 3 parts to 1.
+    let first = 2u * gid.x;
+    var mixed: array<vec2<i32>, 4>;
+    for (var i = 0u; i < 4u; i++) {
+        let x = max(first + i, 1u) - 1u;
+        mixed[i] = 3 * shared_chroma(x, near_y) + shared_chroma(x, far_y);
+    }
+    let c0 = ((3 * mixed[1] + mixed[0] + 8) >> vec2<u32>(4u)) - 128;
+    let c1 = ((3 * mixed[1] + mixed[2] + 8) >> vec2<u32>(4u)) - 128;
+    let c2 = ((3 * mixed[2] + mixed[1] + 8) >> vec2<u32>(4u)) - 128;
+    let c3 = ((3 * mixed[2] + mixed[3] + 8) >> vec2<u32>(4u)) - 128;
+    let x = 4u * gid.x;
+    return vec4<i32>(
+        bright_luma(x, gid.y, c0),
+        bright_luma(x + 1u, gid.y, c1),
+        bright_luma(x + 2u, gid.y, c2),
+        bright_luma(x + 3u, gid.y, c3),
+    );
 }
 
 @compute @workgroup_size(WG_X, WG_Y)
@@ -51,31 +123,34 @@ fn rgb_to_ycbcr(@builtin(global_invocation_id) gid: vec3<u32>) {
 
     let at = gid.y * shape.z + gid.x;
     if (gid.z == 0u) {
-        let luma = (19595 * quad(0u, at) + 38470 * quad(1u, at) + 7471 * quad(2u, at) + 32768) >> vec4<u32>(16u);
+        var luma: vec4<i32>;
+        if (u.form != 0u) {
+            luma = bright_quad(gid);
+        } else {
+            luma = (19595 * quad(0u, at) + 38470 * quad(1u, at) + 7471 * quad(2u, at) + 32768) >> vec4<u32>(16u);
+        }
         dst[u.dst_first + at] = word_of_levels(luma);
         if (u.planes == 4u) {
             dst[u.dst_first + first_of(3u, u.full, u.half) + at] = src[u.src_first + 3u * u.full.w + at];
         }
         return;
     }
-    var r: vec4<i32>;
-    var g: vec4<i32>;
-    var b: vec4<i32>;
-    // n pixels a sample: n · (128 · 2^16) + n · 2^15 − 1, then a shift by 16 + log2 n.
-    var bias = 8421375;
-    var shift = vec4<u32>(16u);
-    if (u.halves != 0u) {
-        r = blocks(0u, gid);
-        g = blocks(1u, gid);
-        b = blocks(2u, gid);
-        bias = 33685503;
-        shift = vec4<u32>(18u);
+    var cb: vec4<i32>;
+    var cr: vec4<i32>;
+    if (u.form != 0u) {
+        for (var i = 0u; i < 4u; i++) {
+            let c = shared_chroma(4u * gid.x + i, gid.y);
+            cb[i] = c.x;
+            cr[i] = c.y;
+        }
     } else {
-        r = quad(0u, at);
-        g = quad(1u, at);
-        b = quad(2u, at);
+        let r = quad(0u, at);
+        let g = quad(1u, at);
+        let b = quad(2u, at);
+        cb = (-11059 * r - 21709 * g + 32768 * b + 8421375) >> vec4<u32>(16u);
+        cr = (32768 * r - 27439 * g - 5329 * b + 8421375) >> vec4<u32>(16u);
     }
     let out = u.dst_first + at;
-    dst[out + first_of(1u, u.full, u.half)] = word_of_levels((-11059 * r - 21709 * g + 32768 * b + bias) >> shift);
-    dst[out + first_of(2u, u.full, u.half)] = word_of_levels((32768 * r - 27439 * g - 5329 * b + bias) >> shift);
+    dst[out + first_of(1u, u.full, u.half)] = word_of_levels(cb);
+    dst[out + first_of(2u, u.full, u.half)] = word_of_levels(cr);
 }

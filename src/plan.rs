@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{Axis, Kernel, point};
-use crate::pixel::{Chroma, Model, PixelFormat, Ratio, Size, WorkingSpace};
+use crate::pixel::{Chroma, Model, PixelFormat, Ratio, Size, WorkingSpace, YcbcrForm};
 
 /// Formats calotype reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,7 +75,8 @@ pub struct Resample {
     pub kernel: Kernel,
     /// Axis of every full-size plane.
     pub axis: Axis,
-    /// Axis of the chroma planes when they are half size; `None` when the picture has none.
+    /// Axis of the chroma planes when they are half size; `None` when the picture has none. It makes them half the size of
+    /// luma, or as large, in both directions alike.
     pub chroma_axis: Option<Axis>,
 }
 
@@ -229,10 +230,10 @@ pub enum Fill {
 pub enum Pass {
     /// Y Cb Cr (either chroma size) to R G B, full size.
     YcbcrToRgb,
-    /// R G B to Y Cb Cr.
+    /// R G B to Y Cb Cr; where pixels share their chroma, with the luma that keeps each as bright as it was.
     RgbToYcbcr {
-        /// Chroma size of the result.
-        chroma: Chroma,
+        /// What is made.
+        form: YcbcrForm,
     },
     /// 8-bit encoded straight to f32, premultiplied, in the working space.
     Load {
@@ -438,12 +439,16 @@ impl EncodeSpec {
         }
     }
 
-    /// Whether Y Cb Cr planes are encoded as they are; else R G B must be made of them.
-    pub fn takes_ycbcr(&self) -> bool {
+    /// How colour is stored; `None`: R G B.
+    pub fn form(&self) -> Option<YcbcrForm> {
         match self {
-            Self::Jpeg { .. } | Self::Avif { .. } | Self::AvifLossless => true,
-            Self::Png | Self::Webp { .. } | Self::WebpLossless | Self::Jpeg2000 { .. } | Self::Jpeg2000Lossless => {
-                false
+            Self::Jpeg { chroma, .. } | Self::Avif { chroma, .. } => match chroma {
+                Chroma::Full => Some(YcbcrForm::Full),
+                Chroma::Half => Some(YcbcrForm::Half),
+            },
+            Self::Webp { .. } => Some(YcbcrForm::Video),
+            Self::Png | Self::WebpLossless | Self::AvifLossless | Self::Jpeg2000 { .. } | Self::Jpeg2000Lossless => {
+                None
             }
         }
     }
@@ -618,7 +623,7 @@ impl FormatReason {
 
 /// Raise it whenever the same plan comes to other bytes than before: another encoder or release of one, another default
 /// of it, a pass that rounds differently. Stored renditions of other revisions are not found again.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 /// One rendition, completely: what to decode, which passes, how to encode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -363,7 +363,7 @@ pub(super) fn encode(image: &Image, quality: JpegQuality, chroma: Chroma, progre
     if !(1..=100).contains(&quality.0) {
         return Err(refuse(&format!("quality {}: expected 1 to 100", quality.0)));
     }
-    if image.format().alpha || image.format().model == Model::Cmyk {
+    if image.format().alpha || matches!(image.format().model, Model::Yuv | Model::Cmyk) {
         return Err(refuse(&format!("planes of {:?}: expected opaque grey, RGB or Y Cb Cr", image.format())));
     }
     let mut bytes = Vec::new();
@@ -387,7 +387,7 @@ impl ImageBuffer for Planes<'_> {
     fn get_jpeg_color_type(&self) -> JpegColorType {
         match self.0.format().model {
             Model::Grey => JpegColorType::Luma,
-            Model::Rgb | Model::Ycbcr(_) | Model::Cmyk => JpegColorType::Ycbcr,
+            Model::Rgb | Model::Ycbcr(_) | Model::Yuv | Model::Cmyk => JpegColorType::Ycbcr,
         }
     }
 

@@ -122,8 +122,8 @@ pub fn encode(image: &Image, spec: &EncodeSpec) -> Result<Vec<u8>> {
     match *spec {
         EncodeSpec::Jpeg { quality, chroma, progressive } => jpeg::encode(image, quality, chroma, progressive),
         EncodeSpec::Png => png::encode(image),
-        EncodeSpec::Webp { quality } => webp::encode(image, Some(quality)),
-        EncodeSpec::WebpLossless => webp::encode(image, None),
+        EncodeSpec::Webp { quality } => webp::encode(image, quality),
+        EncodeSpec::WebpLossless => webp::encode_lossless(image),
         EncodeSpec::Avif { quantiser, effort, chroma } => avif::encode(image, quantiser, effort, chroma),
         EncodeSpec::AvifLossless => avif::encode_lossless(image),
         EncodeSpec::Jpeg2000 { quality } => jpeg2000::encode(image, Some(quality)),
@@ -143,7 +143,6 @@ pub fn versions() -> Vec<(&'static str, String)> {
         "image-webp",
         "gif",
         "tiff",
-        "webp",
         "libwebp-sys",
         "libaom-sys",
         "openjpeg-sys",

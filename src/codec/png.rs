@@ -207,7 +207,7 @@ pub(super) fn encode(image: &Image) -> Result<Vec<u8>> {
         (Model::Grey, true) => ColorType::GrayscaleAlpha,
         (Model::Rgb, false) => ColorType::Rgb,
         (Model::Rgb, true) => ColorType::Rgba,
-        (Model::Ycbcr(_) | Model::Cmyk, _) => {
+        (Model::Ycbcr(_) | Model::Yuv | Model::Cmyk, _) => {
             return Err(refuse(&format!("planes of {:?}: expected grey or RGB", image.format())));
         }
     };

@@ -216,19 +216,6 @@ pub(super) fn interleaved(image: &Image, alpha: bool) -> Cow<'_, [u8]> {
     }
 }
 
-/// The planes of a grey or RGB picture as R, G, B, with or without its alpha.
-pub(super) fn interleaved_rgb(image: &Image, alpha: bool) -> Vec<u8> {
-    let [r, g, b] = match image.planes() {
-        [r, g, b, ..] => [r, g, b],
-        [grey, ..] => [grey; 3],
-        [] => unreachable!("a picture has planes"),
-    };
-    match image.alpha().filter(|_| alpha) {
-        Some(a) => zip_planes([r, g, b, a]),
-        None => zip_planes([r, g, b]),
-    }
-}
-
 /// Differences of all samples from those right of them and below them: their sum in levels, and how many they are.
 pub(super) fn neighbour_differences(plane: &Plane<u8>) -> (u64, u64) {
     let Size { w, h } = plane.size();

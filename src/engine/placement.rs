@@ -69,7 +69,7 @@ impl JobShape {
         for pass in &plan.passes {
             match pass {
                 Pass::YcbcrToRgb => format.model = Model::Rgb,
-                Pass::RgbToYcbcr { chroma } => format.model = Model::Ycbcr(*chroma),
+                Pass::RgbToYcbcr { form } => format.model = form.model(),
                 Pass::Load { add_alpha, .. } => format.alpha |= add_alpha,
                 Pass::ResizeH(resample) => size.w = resample.axis.dst_len,
                 Pass::ResizeV(resample) => size.h = resample.axis.dst_len,

@@ -40,8 +40,41 @@ pub enum Model {
     Rgb,
     /// Y, Cb, Cr, full range, the matrix of JFIF (BT.601).
     Ycbcr(Chroma),
+    /// Y (16 to 235), U and V (16 to 240) of half size, the same matrix: video range, for encoders alone.
+    Yuv,
     /// C, M, Y, K, 0 = no ink.
     Cmyk,
+}
+
+/// How Y Cb Cr is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum YcbcrForm {
+    /// 4:4:4, full range.
+    Full,
+    /// 4:2:0, full range: JPEG, AVIF.
+    Half,
+    /// 4:2:0, video range: WebP.
+    Video,
+}
+
+impl YcbcrForm {
+    /// The planes' meaning.
+    pub fn model(self) -> Model {
+        match self {
+            Self::Full => Model::Ycbcr(Chroma::Full),
+            Self::Half => Model::Ycbcr(Chroma::Half),
+            Self::Video => Model::Yuv,
+        }
+    }
+
+    /// One word for logs and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Full => "4:4:4",
+            Self::Half => "4:2:0",
+            Self::Video => "4:2:0, video range",
+        }
+    }
 }
 
 /// Model and presence of alpha; alpha, when there is one, is the last plane, straight, always full size.
@@ -65,7 +98,7 @@ impl PixelFormat {
     pub fn colour_planes(self) -> usize {
         match self.model {
             Model::Grey => 1,
-            Model::Rgb | Model::Ycbcr(_) => 3,
+            Model::Rgb | Model::Ycbcr(_) | Model::Yuv => 3,
             Model::Cmyk => 4,
         }
     }
@@ -82,12 +115,20 @@ impl PixelFormat {
 
     /// Whether plane `i` is a chroma plane sampled at half size.
     pub fn is_half(self, i: usize) -> bool {
-        self.model == Model::Ycbcr(Chroma::Half) && (i == 1 || i == 2)
+        matches!(self.model, Model::Ycbcr(Chroma::Half) | Model::Yuv) && (i == 1 || i == 2)
     }
 
     /// Size of plane `i` in a picture of `size` pixels.
     pub fn plane_size(self, i: usize, size: Size) -> Size {
         if self.is_half(i) { size.half() } else { size }
+    }
+
+    /// This format with chroma as its planes now are: half size unless they are as large as luma.
+    pub fn with_chroma_size(self, full: Size, chroma: Size) -> Self {
+        match self.model {
+            Model::Ycbcr(_) if chroma == full => Self { model: Model::Ycbcr(Chroma::Full), ..self },
+            Model::Grey | Model::Rgb | Model::Ycbcr(_) | Model::Yuv | Model::Cmyk => self,
+        }
     }
 
     /// Samples (= bytes at 8 bits) of a whole picture of `size`.
@@ -208,7 +249,7 @@ impl Image {
     /// # Panics
     /// If `data.len()` is not `w · h · planes`, or the format has half-size chroma: a bug in the caller.
     pub fn from_interleaved(size: Size, format: PixelFormat, data: &[u8]) -> Self {
-        assert!(format.model != Model::Ycbcr(Chroma::Half), "half-size chroma is never interleaved");
+        assert!(!format.is_half(1), "half-size chroma is never interleaved");
         let n = format.planes();
         assert_eq!(data.len(), size.samples() * n);
         let mut image = Self::new(size, format);
@@ -238,7 +279,7 @@ impl Image {
     /// # Panics
     /// If the format has half-size chroma: a bug in the caller.
     pub fn to_interleaved(&self) -> Vec<u8> {
-        assert!(self.format.model != Model::Ycbcr(Chroma::Half), "half-size chroma is never interleaved");
+        assert!(!self.format.is_half(1), "half-size chroma is never interleaved");
         let n = self.format.planes();
         let mut data = vec![0; self.size.samples() * n];
         match self.planes.as_slice() {

@@ -6,11 +6,12 @@
 //! | enlarge Y Cb Cr | `YcbcrToRgb` | conversion first where there are fewer samples |
 //! | cut | `Place` | a small part of a large source is wanted, or no scaling at all |
 //! | scale | `Load ResizeH ResizeV Pack`, the cheaper direction first | an axis is not a plain copy |
-//! | convert | `YcbcrToRgb` | something after it needs R G B |
+//! | convert | `YcbcrToRgb` | something after it needs R G B, or chroma is shared anew |
 //! | effects | `Point`, or `Point Median Point` | asked for |
 //! | | `GrowH GrowV`, then `Load ResizeH ResizeV Pack` by a Gaussian, once or twice, then `Noise` | asked for |
 //! | sharpen | `Sharpen`, then `UnsharpH UnsharpV` of `op_usm`, then of `op_usmR` | asked for |
 //! | place | `Place` | padding, or transparency that the format or the request does not keep |
+//! | share chroma | `RgbToYcbcr` | the format stores colour at half size |
 //!
 //! Only the visible part of the scaled picture is ever computed. Sharpening comes before padding and sees the visible
 //! part's edges repeated: no halo against the background.
@@ -21,7 +22,7 @@ use crate::catalog::Company;
 use crate::error::{Error, Result};
 use crate::kernel::{Axis, Edge, Kernel};
 use crate::limits;
-use crate::pixel::{Chroma, Model, Ratio, Rect, Size, WorkingSpace};
+use crate::pixel::{Chroma, Model, Ratio, Rect, Size, WorkingSpace, YcbcrForm};
 use crate::plan::{self, Decision, DecodeAs, EncodeLadder, EncodeSpec, Fill, Header, Pass, Plan, Resample, Unsharp};
 
 /// The plan of a request over a source.
@@ -39,10 +40,13 @@ pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &
     let requested = decision.encode.requested;
     check_ceilings(layout.view, &requested)?;
     commands.effects.check(&layout)?;
-    let (decode, mut passes) = Order { commands, header, company, layout: &layout, encode: &requested }.passes();
-    seed(&mut passes, header.size);
     let fits = |spec: &EncodeSpec| layout.view.w.max(layout.view.h) <= spec.side_max();
-    let candidates = decision.encode.candidates.iter().copied().filter(fits).collect();
+    let candidates: Vec<EncodeSpec> = decision.encode.candidates.iter().copied().filter(fits).collect();
+    // Candidates are made of the same pixels, each converted as it needs them.
+    let converts_to = requested.form().filter(|form| candidates.is_empty() && *form != YcbcrForm::Full);
+    let order = Order { commands, header, company, layout: &layout, encode: &requested, converts_to };
+    let (decode, mut passes) = order.passes();
+    seed(&mut passes, header.size);
     Ok(Plan { source: header.size, decode, size: layout.view, passes, encode: EncodeLadder { requested, candidates } })
 }
 
@@ -79,10 +83,39 @@ struct Order<'a> {
     company: &'a Company,
     layout: &'a Layout,
     encode: &'a EncodeSpec,
+    /// What R G B is made into at the end.
+    converts_to: Option<YcbcrForm>,
 }
 
 impl Order<'_> {
     fn passes(&self) -> (DecodeAs, Vec<Pass>) {
+        let (decode, mut passes) = self.up_to_view();
+        if let Some(form) = self.converts_to
+            && self.is_rgb(decode, &passes)
+        {
+            passes.push(Pass::RgbToYcbcr { form });
+        }
+        (decode, passes)
+    }
+
+    /// Whether these passes end in R G B.
+    fn is_rgb(&self, decode: DecodeAs, passes: &[Pass]) -> bool {
+        let native = self.header.native.model;
+        let decoded = match decode {
+            DecodeAs::Native => native,
+            DecodeAs::Rgb if native == Model::Grey => Model::Grey,
+            DecodeAs::Rgb => Model::Rgb,
+        };
+        let model = passes.iter().fold(decoded, |model, pass| match pass {
+            Pass::YcbcrToRgb => Model::Rgb,
+            Pass::Place { fill: Fill::Opaque([r, g, b]), .. } if r != g || g != b => Model::Rgb,
+            Pass::Point(point) if matches!(model, Model::Grey | Model::Rgb) => point.model(model),
+            _ => model,
+        });
+        model == Model::Rgb
+    }
+
+    fn up_to_view(&self) -> (DecodeAs, Vec<Pass>) {
         let Some(spans) = self.layout.spans() else {
             // Nothing of the picture is visible: it comes to stand just right of the view.
             return (DecodeAs::Rgb, vec![self.place(offset_i32(i64::from(self.layout.view.w)), 0)]);
@@ -142,11 +175,16 @@ impl Order<'_> {
             passes.push(Pass::Place { canvas: cut.size(), x, y, fill: Fill::Transparent });
         }
         let source = cut.unwrap_or(Rect::of(self.header.size));
-        let half_chroma = ycbcr && !enlarges && native.model == Model::Ycbcr(Chroma::Half);
+        let stays = self.stays_ycbcr() && finishing.is_empty() && !placed;
+        let chroma = (ycbcr && !enlarges && native.model == Model::Ycbcr(Chroma::Half)).then_some(if stays {
+            Chroma::Half
+        } else {
+            Chroma::Full
+        });
         passes.push(Pass::Load { space, add_alpha: soft && !native.alpha });
-        passes.extend(resizes(spans, source, kernel, half_chroma));
+        passes.extend(resizes(spans, source, kernel, chroma));
         passes.push(Pass::Pack { space });
-        if ycbcr && !enlarges && !(self.stays_ycbcr() && finishing.is_empty() && !placed) {
+        if ycbcr && !enlarges && !stays {
             passes.push(Pass::YcbcrToRgb);
         }
         passes.extend(finishing);
@@ -168,12 +206,9 @@ impl Order<'_> {
     /// Whether the picture can go to the encoder as Y Cb Cr, if nothing else stands in the way.
     fn stays_ycbcr(&self) -> bool {
         let native = self.header.native;
-        match (self.encode, native.model) {
-            (EncodeSpec::Jpeg { chroma, .. }, Model::Ycbcr(stored)) => {
-                !native.alpha && !self.header.converts_profile && (*chroma == Chroma::Half || stored == Chroma::Full)
-            }
-            _ => false,
-        }
+        self.encode.form().is_some_and(|form| form.model() == native.model)
+            && !native.alpha
+            && !self.header.converts_profile
     }
 
     /// Whether the picture must still be put on the view: padded, or flattened.
@@ -216,16 +251,14 @@ fn unsharp(unsharpen: &Unsharpen, radius_q20: u32) -> Option<Unsharp> {
     (amount_q10 > 0 && radius_q20 > 0).then_some(Unsharp { amount_q10, radius_q20, threshold, mono })
 }
 
-/// The resizes of a picture that is the part `source` of the source, the cheaper order first.
-fn resizes(spans: &[Span; 2], source: Rect, kernel: Kernel, half_chroma: bool) -> Vec<Pass> {
+/// The resizes of a picture that is the part `source` of the source, the cheaper order first. `chroma` is what half-size
+/// chroma becomes; `None` where there is none.
+fn resizes(spans: &[Span; 2], source: Rect, kernel: Kernel, chroma: Option<Chroma>) -> Vec<Pass> {
     let [x, y] = spans;
     let axes = [axis(x, source.x, source.w), axis(y, source.y, source.h)];
     let resample = |axis: Axis, src_len: u32| {
-        (!axis.is_identity(src_len)).then(|| Resample {
-            kernel,
-            axis,
-            chroma_axis: half_chroma.then(|| half(&axis, src_len)),
-        })
+        let chroma_axis = chroma.map(|chroma| of_half(&axis, src_len, chroma));
+        (!axis.is_identity(src_len) || chroma == Some(Chroma::Full)).then_some(Resample { kernel, axis, chroma_axis })
     };
     let horizontal = resample(axes[0], source.w).map(Pass::ResizeH);
     let vertical = resample(axes[1], source.h).map(Pass::ResizeV);
@@ -266,16 +299,23 @@ fn axis(span: &Span, first: i64, len: u32) -> Axis {
     }
 }
 
-/// The axis of half-size chroma: a chroma sample covers two luma samples, so coordinates halve and steps stay.
-fn half(axis: &Axis, src_len: u32) -> Axis {
+/// The axis of half-size chroma: a chroma sample covers two luma samples, so coordinates halve; steps as well if it
+/// becomes as large as luma.
+fn of_half(axis: &Axis, src_len: u32, chroma: Chroma) -> Axis {
     let end = (axis.src_first + axis.src_len).min(src_len).div_ceil(2);
     let src_first = axis.src_first / 2;
     Axis {
         src_first,
         src_len: end - src_first,
         origin: axis.origin.over(Ratio::int(2)),
-        step: axis.step,
-        dst_len: axis.dst_len.div_ceil(2),
+        step: match chroma {
+            Chroma::Half => axis.step,
+            Chroma::Full => axis.step.over(Ratio::int(2)),
+        },
+        dst_len: match chroma {
+            Chroma::Half => axis.dst_len.div_ceil(2),
+            Chroma::Full => axis.dst_len,
+        },
         edge: axis.edge,
     }
 }

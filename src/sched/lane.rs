@@ -15,7 +15,7 @@ use crate::engine::placement::{self, JobShape, QueueWaits, Side};
 use crate::engine::{self, Completion, Engine, Job};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::pixel::{Image, Model, RowSource};
+use crate::pixel::{Image, Model, RowSource, YcbcrForm};
 use crate::plan::{DecodeAs, EncodeLadder, EncodeSpec, Header, Pass, Plan};
 use crate::telemetry::Timings;
 
@@ -281,22 +281,19 @@ fn take(shared: &Shared, lane: &Lane, step: Step) {
         };
         let start = Instant::now();
         let gate = &pending.gate;
-        let (size, is_ycbcr) = (image.size(), matches!(image.format().model, Model::Ycbcr(_)));
+        let size = image.size();
         let image = Arc::new(image);
-        let mut rgb = None;
+        let mut converted: Option<(Vec<Pass>, Image)> = None;
         let fits = |spec: &EncodeSpec| gate.gives_way || shared.pace.fits(spec, size, room(shared, gate));
         let (bytes, verdict) = climb(&pending.plan.encode, fits, |spec| {
             gate.check(shared, "encode")?;
-            let image = if is_ycbcr && !spec.takes_ycbcr() {
-                match &mut rgb {
-                    Some(rgb) => &*rgb,
-                    none => &*none.insert(to_rgb(shared, &image, gate)?),
-                }
-            } else {
-                &*image
-            };
             let begun = Instant::now();
-            let encoded = codec::encode(image, spec);
+            let passes = conversion(image.format().model, spec);
+            if !passes.is_empty() && converted.as_ref().is_none_or(|(done, _)| *done != passes) {
+                converted = Some((passes.clone(), convert(shared, &image, passes.clone(), gate)?));
+            }
+            let converted = converted.as_ref().filter(|_| !passes.is_empty());
+            let encoded = codec::encode(converted.map_or(&*image, |(_, image)| image), spec);
             shared.pace.saw(spec, size, begun.elapsed());
             encoded
         })?;
@@ -312,11 +309,24 @@ fn room(shared: &Shared, gate: &Gate) -> Room {
     Room { left, waiting: shared.waiting(), waiting_max: shared.options.queue_jobs_max }
 }
 
-/// The same pixels as R G B, for candidates that are not encoded from Y Cb Cr.
-fn to_rgb(shared: &Shared, image: &Arc<Image>, gate: &Gate) -> Result<Image> {
+/// What makes planes of `model` into those that `spec` stores. Where nothing competes with the format asked for, the
+/// planner has seen to it.
+fn conversion(model: Model, spec: &EncodeSpec) -> Vec<Pass> {
+    match (model, spec.form()) {
+        (Model::Rgb, Some(form @ (YcbcrForm::Half | YcbcrForm::Video))) => vec![Pass::RgbToYcbcr { form }],
+        // Full-size chroma is left to encoders.
+        (Model::Rgb, Some(YcbcrForm::Full) | None) => vec![],
+        (Model::Ycbcr(_), None) => vec![Pass::YcbcrToRgb],
+        (Model::Ycbcr(_), Some(form)) if form.model() == model => vec![],
+        (Model::Ycbcr(_), Some(form)) => vec![Pass::YcbcrToRgb, Pass::RgbToYcbcr { form }],
+        (Model::Grey | Model::Yuv | Model::Cmyk, _) => vec![],
+    }
+}
+
+fn convert(shared: &Shared, image: &Arc<Image>, passes: Vec<Pass>, gate: &Gate) -> Result<Image> {
     let size = image.size();
     let encode = EncodeLadder::only(EncodeSpec::Png);
-    let plan = Plan { source: size, decode: DecodeAs::Native, size, passes: vec![Pass::YcbcrToRgb], encode };
+    let plan = Plan { source: size, decode: DecodeAs::Native, size, passes, encode };
     let job = Job {
         source: Arc::clone(image) as Arc<dyn RowSource>,
         plans: vec![Arc::new(plan)],

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use crate::codec;
 use crate::pixel::{Model, PixelFormat, Size};
-use crate::plan::{DecodeAs, Fill, Header, Pass, Plan};
+use crate::plan::{DecodeAs, Fill, Header, Pass, Plan, Resample};
 
 /// Upper bound of the bytes that a job holds at once: its source, the decoder, and for as many renditions as `threads`
 /// work on together passes and encoder, beside the encoded rest.
@@ -48,7 +48,9 @@ fn passes_bytes_max(header: &Header, plan: &Plan) -> (u64, PixelFormat) {
         DecodeAs::Native => header.native,
         DecodeAs::Rgb => match header.native.model {
             Model::Grey => header.native,
-            Model::Rgb | Model::Ycbcr(_) | Model::Cmyk => PixelFormat { model: Model::Rgb, alpha: header.native.alpha },
+            Model::Rgb | Model::Ycbcr(_) | Model::Yuv | Model::Cmyk => {
+                PixelFormat { model: Model::Rgb, alpha: header.native.alpha }
+            }
         },
     };
     // The source's own planes are the decoder's.
@@ -57,15 +59,21 @@ fn passes_bytes_max(header: &Header, plan: &Plan) -> (u64, PixelFormat) {
     for pass in &plan.passes {
         match pass {
             Pass::YcbcrToRgb => format.model = Model::Rgb,
-            Pass::RgbToYcbcr { chroma } => format.model = Model::Ycbcr(*chroma),
+            Pass::RgbToYcbcr { form } => format.model = form.model(),
             // Done on the way into the next pass.
             Pass::Load { add_alpha, .. } => {
                 format.alpha |= add_alpha;
                 sample_bytes = 4;
                 continue;
             }
-            Pass::ResizeH(resample) => size.w = resample.axis.dst_len,
-            Pass::ResizeV(resample) => size.h = resample.axis.dst_len,
+            Pass::ResizeH(resample) => {
+                size.w = resample.axis.dst_len;
+                format = resized(format, resample);
+            }
+            Pass::ResizeV(resample) => {
+                size.h = resample.axis.dst_len;
+                format = resized(format, resample);
+            }
             Pass::Pack { .. } => sample_bytes = 1,
             // The blurred halves, 32 bits each, beside their planes.
             Pass::UnsharpH(_) => {
@@ -95,6 +103,17 @@ fn passes_bytes_max(header: &Header, plan: &Plan) -> (u64, PixelFormat) {
         held = made;
     }
     (most, format)
+}
+
+/// Chroma may come out as large as luma.
+fn resized(format: PixelFormat, resample: &Resample) -> PixelFormat {
+    match resample.chroma_axis {
+        Some(chroma) => {
+            let row = |len| Size::new(len, 1);
+            format.with_chroma_size(row(resample.axis.dst_len), row(chroma.dst_len))
+        }
+        None => format,
+    }
 }
 
 fn bytes(format: PixelFormat, size: Size, sample_bytes: u64) -> u64 {

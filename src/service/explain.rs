@@ -90,7 +90,7 @@ fn spec(spec: &EncodeSpec) -> Value {
 fn pass(pass: &Pass) -> Value {
     let mut value = match pass {
         Pass::YcbcrToRgb | Pass::Median | Pass::Sharpen => json!({}),
-        Pass::RgbToYcbcr { chroma } => json!({ "chroma": chroma.name() }),
+        Pass::RgbToYcbcr { form } => json!({ "form": form.word() }),
         Pass::Load { space, add_alpha } => json!({ "space": space.name(), "add_alpha": add_alpha }),
         Pass::Pack { space } => json!({ "space": space.name() }),
         Pass::ResizeH(resample) | Pass::ResizeV(resample) => resized(resample),

@@ -8,7 +8,7 @@ use calotype::engine::Engine;
 use calotype::engine::scalar::Scalar;
 use calotype::engine::simd::{Level, Simd};
 use calotype::kernel::{Axis, Edge, Kernel};
-use calotype::pixel::{Chroma, Image, Model, PixelFormat, Ratio, Size, WorkingSpace, testcard};
+use calotype::pixel::{Chroma, Image, Model, PixelFormat, Ratio, Size, WorkingSpace, YcbcrForm, testcard};
 use calotype::plan::{DecodeAs, Fill, Grain, Grow, Morph, Noise, Pass, Plan, Point, Resample, Tint, Unsharp};
 
 use crate::codecs::{corpus, decode_as};
@@ -167,12 +167,10 @@ fn cases(pass: &str) -> Vec<Case> {
         "ycbcr_to_rgb" => each([YCC_420, YCC_444, YCC_444_ALPHA], &mut random, Tolerance::Exact, |size, _, _| {
             vec![plan(size, size, vec![Pass::YcbcrToRgb])]
         }),
-        "rgb_to_ycbcr" => {
-            each([PixelFormat::RGB, PixelFormat::RGBA], &mut random, Tolerance::Exact, |size, format, _| {
-                let chromas = if format.alpha { vec![Chroma::Full] } else { vec![Chroma::Full, Chroma::Half] };
-                chromas.into_iter().map(|chroma| plan(size, size, vec![Pass::RgbToYcbcr { chroma }])).collect()
-            })
-        }
+        "rgb_to_ycbcr" => each([PixelFormat::RGB, PixelFormat::RGBA], &mut random, Tolerance::Exact, |size, _, _| {
+            let forms = [YcbcrForm::Full, YcbcrForm::Half, YcbcrForm::Video];
+            forms.into_iter().map(|form| plan(size, size, vec![Pass::RgbToYcbcr { form }])).collect()
+        }),
         "load" | "pack" => {
             let formats = [PixelFormat::GREY, GREY_ALPHA, PixelFormat::RGB, PixelFormat::RGBA, YCC_420, YCC_444, CMYK];
             each(formats, &mut random, Tolerance::Levels(1), |size, format, _| {
@@ -328,7 +326,7 @@ fn contents(size: Size, format: PixelFormat) -> Vec<Content> {
 fn spaces(format: PixelFormat) -> Vec<WorkingSpace> {
     match format.model {
         Model::Grey | Model::Rgb => vec![WorkingSpace::Encoded, WorkingSpace::Linear],
-        Model::Ycbcr(_) | Model::Cmyk => vec![WorkingSpace::Encoded],
+        Model::Ycbcr(_) | Model::Yuv | Model::Cmyk => vec![WorkingSpace::Encoded],
     }
 }
 
@@ -473,7 +471,7 @@ fn renditions(source: Size, format: PixelFormat, dst: Size) -> Vec<Vec<Pass>> {
                 passes.extend([Pass::UnsharpH(unsharp), Pass::UnsharpV(unsharp)]);
                 let canvas = Size::new(dst.w + 7, dst.h.max(4) - 3);
                 passes.push(Pass::Place { canvas, x: 3, y: -1, fill: Fill::Opaque([255, 250, 240]) });
-                passes.push(Pass::RgbToYcbcr { chroma: Chroma::Half });
+                passes.push(Pass::RgbToYcbcr { form: YcbcrForm::Half });
                 plans.push(passes);
             }
         }

@@ -11,7 +11,7 @@ use calotype::engine::{Cancel, Completion, Engine, Job, run};
 use calotype::error::Error;
 use calotype::kernel::{Axis, Kernel};
 use calotype::limits;
-use calotype::pixel::{Chroma, Image, Model, PixelFormat, RowSource, Size, WorkingSpace};
+use calotype::pixel::{Chroma, Image, Model, PixelFormat, RowSource, Size, WorkingSpace, YcbcrForm};
 use calotype::plan::{Fill, Grain, Grow, Morph, Noise, Pass, Plan, Point, Resample, Tint, Unsharp};
 
 use crate::support::{Content, SplitMix64, Tolerance, assert_close, picture, plan, resample, resample_half};
@@ -75,7 +75,7 @@ fn finish(source: Size, format: PixelFormat) -> Arc<Plan> {
     passes.extend([Pass::GrowH(grow), Pass::GrowV(grow), Pass::Noise(noise)]);
     passes.extend([Pass::UnsharpH(usm), Pass::UnsharpV(usm), Pass::Sharpen]);
     passes.push(Pass::Place { canvas, x: 2, y: -1, fill: Fill::Opaque([255, 250, 240]) });
-    passes.push(Pass::RgbToYcbcr { chroma: Chroma::Half });
+    passes.push(Pass::RgbToYcbcr { form: YcbcrForm::Half });
     plan(source, canvas, passes)
 }
 
@@ -469,7 +469,7 @@ fn what_is_no_plan_is_an_error_and_its_neighbours_live() {
         vec![pack],
         vec![load],
         vec![Pass::Sharpen],
-        vec![Pass::RgbToYcbcr { chroma: Chroma::Full }],
+        vec![Pass::RgbToYcbcr { form: YcbcrForm::Full }],
         vec![Pass::Load { space: WorkingSpace::Linear, add_alpha: false }, pack],
         vec![load, Pass::ResizeH(Resample { chroma_axis: None, ..whole }), pack],
         vec![load, Pass::ResizeH(turn(YCC_420, Kernel::Bicub, 25, 12)), pack],

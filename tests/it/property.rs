@@ -5,7 +5,7 @@ use std::sync::Arc;
 use calotype::engine::Engine;
 use calotype::engine::scalar;
 use calotype::kernel::{Axis, Edge, Kernel};
-use calotype::pixel::{Image, PixelFormat, Plane, Ratio, Size, WorkingSpace};
+use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Ratio, Size, WorkingSpace, YcbcrForm};
 use calotype::plan::{Grain, Grow, Morph, Noise, Pass, Point, Tint, Unsharp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -491,4 +491,35 @@ fn no_axis_breaks_an_engine() {
         Ok(())
     };
     runner.run(&(axis, 0_usize..5), |(axis, kernel)| law(axis, kernel)).unwrap_or_else(|e| panic!("{e}"));
+}
+
+/// How bright a pixel is: the root of its weighted mean square, in levels.
+fn brightness(image: &Image, i: usize) -> f64 {
+    let square = |c: usize| f64::from(image.planes()[c].data()[i]).powi(2);
+    (0.299 * square(0) + 0.587 * square(1) + 0.114 * square(2)).sqrt()
+}
+
+#[test]
+fn pixels_that_share_their_chroma_stay_as_bright() {
+    // Coloured noise of no extremes: every channel can go up and down.
+    let noise = picture(Content::Noise, Size::new(64, 48), PixelFormat::RGB, &mut SplitMix64::new("shared_chroma"));
+    let planes = noise.planes().iter().map(|plane| {
+        let calm = plane.data().iter().map(|v| 80 + v / 3).collect();
+        Plane::from_vec(plane.size(), calm)
+    });
+    let image = Image::from_planes(noise.size(), PixelFormat::RGB, planes.collect());
+    let shown = scalar::ycbcr_to_rgb(&scalar::rgb_to_ycbcr(&image, YcbcrForm::Half));
+    let full = scalar::rgb_to_ycbcr(&image, YcbcrForm::Full);
+    // The luma of each pixel for itself, with the same shared chroma: what others do.
+    let mut planes = scalar::rgb_to_ycbcr(&image, YcbcrForm::Half).into_planes();
+    planes[0] = full.planes()[0].clone();
+    let format = PixelFormat { model: Model::Ycbcr(Chroma::Half), alpha: false };
+    let plain = scalar::ycbcr_to_rgb(&Image::from_planes(image.size(), format, planes));
+    let error = |shown: &Image| {
+        let of = |i| (brightness(shown, i) - brightness(&image, i)).abs();
+        (0..image.size().samples()).map(of).sum::<f64>() / image.size().samples() as f64
+    };
+    let (ours, others) = (error(&shown), error(&plain));
+    println!("brightness is off by {ours:.3} levels, {others:.3} with plain luma");
+    assert!(ours < 0.4 && others > 2.0 * ours, "{ours} {others}");
 }

@@ -306,7 +306,7 @@ pub(crate) fn write_png(path: &Path, image: &Image) {
         (Model::Grey, true) => (png::ColorType::GrayscaleAlpha, image.size(), image.to_interleaved()),
         (Model::Rgb, false) => (png::ColorType::Rgb, image.size(), image.to_interleaved()),
         (Model::Rgb, true) => (png::ColorType::Rgba, image.size(), image.to_interleaved()),
-        (Model::Ycbcr(_) | Model::Cmyk, _) => {
+        (Model::Ycbcr(_) | Model::Yuv | Model::Cmyk, _) => {
             let (w, mut h, mut data) = (image.size().w, 0, Vec::new());
             for plane in image.planes() {
                 h += plane.size().h;

@@ -5,4 +5,5 @@
 #![allow(unsafe_code, reason = "a C library is called by nothing else")]
 
 pub(super) mod aom;
+pub(super) mod libwebp;
 pub(super) mod openjpeg;

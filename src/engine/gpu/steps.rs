@@ -19,7 +19,7 @@ use super::uniforms::{
 };
 use crate::error::{Error, Result};
 use crate::kernel::Axis;
-use crate::pixel::{Chroma, Model, PixelFormat, Size, WorkingSpace};
+use crate::pixel::{Chroma, Model, PixelFormat, Size, WorkingSpace, YcbcrForm};
 use crate::plan::{Fill, Grain, Grow, Morph, Noise, Pass, Plan, Point, Resample, Unsharp};
 
 /// The buffers a step can read and write.
@@ -159,7 +159,7 @@ impl Recorder<'_> {
     fn pass(&mut self, pass: &Pass, is_last: bool) -> Result<()> {
         match (self.state, pass) {
             (State::Packed(src, at), Pass::YcbcrToRgb) => self.ycbcr_to_rgb(pass, src, at, is_last),
-            (State::Packed(src, at), Pass::RgbToYcbcr { chroma }) => self.rgb_to_ycbcr(pass, src, at, *chroma, is_last),
+            (State::Packed(src, at), Pass::RgbToYcbcr { form }) => self.rgb_to_ycbcr(pass, src, at, *form, is_last),
             (State::Packed(src, at), Pass::Load { space, add_alpha }) => self.load(pass, src, at, *space, *add_alpha),
             (State::Working(src, at), Pass::ResizeH(resample)) => {
                 let dst = resized(src, resample, Direction::Horizontal)?;
@@ -201,15 +201,19 @@ impl Recorder<'_> {
         self.packed(pass, uniform, None, (at, None), dst, [x, y, 1], is_last)
     }
 
-    fn rgb_to_ycbcr(&mut self, pass: &Pass, src: Shape, at: Role, chroma: Chroma, is_last: bool) -> Result<()> {
+    fn rgb_to_ycbcr(&mut self, pass: &Pass, src: Shape, at: Role, form: YcbcrForm, is_last: bool) -> Result<()> {
         if src.format.model != Model::Rgb {
             return Err(misplanned(pass.name()));
         }
-        let dst = Shape::of(src.full, PixelFormat { model: Model::Ycbcr(chroma), alpha: src.format.alpha });
+        let dst = Shape::of(src.full, PixelFormat { model: form.model(), alpha: src.format.alpha });
         let uniform = Uniform::new(&RgbToYcbcrUniform {
             src_first: 0,
             dst_first: 0,
-            halves: u32::from(chroma == Chroma::Half),
+            form: match form {
+                YcbcrForm::Full => 0,
+                YcbcrForm::Half => 1,
+                YcbcrForm::Video => 2,
+            },
             planes: dst.planes(),
             full: dst.full(),
             half: dst.half(),
@@ -287,9 +291,11 @@ impl Recorder<'_> {
     }
 
     fn pack(&mut self, pass: &Pass, src: Shape, at: Role, space: WorkingSpace, is_last: bool) -> Result<()> {
-        if src.half != src.format.plane_size(1, src.full) {
+        let format = src.format.with_chroma_size(src.full, src.half);
+        if src.half != format.plane_size(1, src.full) {
             return Err(misplanned("chroma planes of another size than the picture's"));
         }
+        let src = Shape { format, ..src };
         let uniform = Uniform::new(&PackUniform {
             src_first: 0,
             dst_first: 0,
@@ -629,7 +635,7 @@ fn is_mono(format: PixelFormat, usm: &Unsharp) -> Option<bool> {
     match format.model {
         Model::Rgb => Some(usm.mono),
         Model::Grey => Some(false),
-        Model::Ycbcr(_) | Model::Cmyk => None,
+        Model::Ycbcr(_) | Model::Yuv | Model::Cmyk => None,
     }
 }
 
@@ -638,7 +644,7 @@ fn placed(src: Shape, canvas: Size, offset: [i32; 2], fill: Fill) -> Option<Pixe
     let model = match (src.format.model, fill) {
         (Model::Grey, Fill::Opaque([r, g, b])) if r != g || g != b => Model::Rgb,
         (Model::Grey | Model::Rgb, _) => src.format.model,
-        (Model::Ycbcr(_) | Model::Cmyk, _) => return None,
+        (Model::Ycbcr(_) | Model::Yuv | Model::Cmyk, _) => return None,
     };
     let covers = |offset: i32, len: u32, view: u32| offset <= 0 && i64::from(offset) + i64::from(len) >= view.into();
     let covers = covers(offset[0], src.full.w, canvas.w) && covers(offset[1], src.full.h, canvas.h);

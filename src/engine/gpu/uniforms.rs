@@ -94,7 +94,7 @@ uniforms! {
     RgbToYcbcrUniform {
         src_first: u32,
         dst_first: u32,
-        halves: u32,
+        form: u32,
         planes: u32,
         full: [u32; 4],
         half: [u32; 4],

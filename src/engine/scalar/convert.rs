@@ -1,40 +1,96 @@
 //! `rgb_to_ycbcr`, `ycbcr_to_rgb`: JFIF's full-range BT.601, in 16-bit fixed point.
 
-use crate::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size};
+use crate::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, YcbcrForm};
 
 /// R G B to Y Cb Cr, full range; alpha, if any, is copied.
 ///
-/// - Arithmetic: i32, coefficients in 2⁻¹⁶, one rounding: `y = (19595 r + 38470 g + 7471 b + 2¹⁵) >> 16`,
-///   `cb = (Σ(−11059 r − 21709 g + 32768 b) + n·(128·2¹⁶) + n·2¹⁵ − 1) >> (16 + log2 n)`, `cr` likewise with
-///   (32768, −27439, −5329); n = 1 for [`Chroma::Full`], 4 for [`Chroma::Half`] (the 2×2 block, edges repeated)
+/// [`YcbcrForm::Full`]: each pixel for itself, i32 in 2⁻¹⁶, one rounding: `y = (19595 r + 38470 g + 7471 b + 2¹⁵) >> 16`,
+/// `cb = (−11059 r − 21709 g + 32768 b + 128·2¹⁶ + 2¹⁵ − 1) >> 16`, `cr` likewise with (32768, −27439, −5329).
+///
+/// [`YcbcrForm::Half`]: four pixels share a colour, and each gets the luma that makes it as bright with it as it was.
+/// Brightness is linear light, for which squares stand in (a gamma of 2):
+/// - a channel's share of the 2×2 block (edges repeated) is its root mean square, weighted by alpha:
+///   `q = ⌊√(1024 Σ v²)⌋`, levels in 2⁻⁶; with alpha `Σ v²` is `⌊(4 Σ a v² + Σ a / 2) / Σ a⌋` where `Σ a > 0`
+/// - `cb = (−11059 qr − 21709 qg + 32768 qb + 128·2²² + 2²¹ − 1) >> 22`, `cr` likewise
+/// - of those, with `cb'` and `cr'` raised to full size as [`ycbcr_to_rgb`] does it, less 128, the mean square that a pixel shows is
+///   `y² + 0.42748 cb'² + 0.28852 cb' cr' + 0.88708 cr'²`, so
+///   `y = (s + 16) >> 5`, at most 255, of `s = ⌊√(306 r² + 601 g² + 117 b² − 438 cb'² − 295 cb' cr' − 908 cr'²)⌋`,
+///   where less than 0 counts as 0
+///
+/// [`YcbcrForm::Video`]: the same, with (−9714, −19070, 28784) and (28784, −24103, −4681) for `cb` and `cr`, (567, 383,
+/// 1177) for what they show, and `y = 16 + ((112567 s + 2²¹) >> 22)`, at most 235.
+///
 /// - Agreement: bit for bit in every engine
-/// - Source: JFIF 1.02, section "Conversion to and from RGB"
+/// - Source: JFIF 1.02, section "Conversion to and from RGB"; half size: ours, measured against plain means and libwebp's
+///   sharp conversion in `docs/measurements.md`
 ///
 /// # Panics
 /// If `src` is not R G B: the planner asks for it only there.
-pub fn rgb_to_ycbcr(src: &Image, chroma: Chroma) -> Image {
+pub fn rgb_to_ycbcr(src: &Image, form: YcbcrForm) -> Image {
     assert_eq!(src.format().model, Model::Rgb);
-    let [r, g, b] = [0, 1, 2].map(|i| &src.planes()[i]);
-    let format = PixelFormat { model: Model::Ycbcr(chroma), alpha: src.format().alpha };
-    let at = |x: usize, y: usize| [i32::from(r.row(y)[x]), i32::from(g.row(y)[x]), i32::from(b.row(y)[x])];
-    let y_plane = plane(src.size(), |x, y| {
-        let [r, g, b] = at(x, y);
-        (19595 * r + 38470 * g + 7471 * b + (1 << 15)) >> 16
-    });
-    let chroma_plane = |c: [i32; 3]| {
-        let weigh = |[r, g, b]: [i32; 3]| c[0] * r + c[1] * g + c[2] * b;
-        match chroma {
-            Chroma::Full => plane(src.size(), |x, y| (weigh(at(x, y)) + (128 << 16) + (1 << 15) - 1) >> 16),
-            Chroma::Half => plane(src.size().half(), |x, y| {
-                let (x1, y1) = ((2 * x + 1).min(src.size().w as usize - 1), (2 * y + 1).min(src.size().h as usize - 1));
-                let sum = weigh(at(2 * x, 2 * y)) + weigh(at(x1, 2 * y)) + weigh(at(2 * x, y1)) + weigh(at(x1, y1));
-                (sum + (512 << 16) + (1 << 17) - 1) >> 18
-            }),
+    let mut planes = match form {
+        YcbcrForm::Full => full_chroma(src),
+        YcbcrForm::Half => half_chroma(src, [CB, CR], [438, 295, 908], |root| ((root + 16) >> 5).min(255)),
+        YcbcrForm::Video => {
+            let weights = [[-9714, -19070, 28784], [28784, -24103, -4681]];
+            half_chroma(src, weights, [567, 383, 1177], |root| (16 + ((112_567 * root + (1 << 21)) >> 22)).min(235))
         }
     };
-    let mut planes = vec![y_plane, chroma_plane([-11059, -21709, 32768]), chroma_plane([32768, -27439, -5329])];
     planes.extend(src.alpha().cloned());
-    Image::from_planes(src.size(), format, planes)
+    Image::from_planes(src.size(), PixelFormat { model: form.model(), alpha: src.format().alpha }, planes)
+}
+
+const CB: [i32; 3] = [-11059, -21709, 32768];
+const CR: [i32; 3] = [32768, -27439, -5329];
+
+fn full_chroma(src: &Image) -> Vec<Plane<u8>> {
+    let weighed = |weights: [i32; 3], x: usize, y: usize| -> i32 {
+        let of = |(plane, weight): (&Plane<u8>, i32)| weight * i32::from(plane.row(y)[x]);
+        src.planes().iter().zip(weights).map(of).sum()
+    };
+    let chroma = |weights| plane(src.size(), |x, y| (weighed(weights, x, y) + (128 << 16) + (1 << 15) - 1) >> 16);
+    let luma = plane(src.size(), |x, y| (weighed([19595, 38470, 7471], x, y) + (1 << 15)) >> 16);
+    vec![luma, chroma(CB), chroma(CR)]
+}
+
+/// `weights` of `cb` and `cr`, what they show, and luma by its root in 2⁻⁵.
+fn half_chroma(
+    src: &Image,
+    weights: [[i32; 3]; 2],
+    [bb, br, rr]: [i32; 3],
+    luma_of: impl Fn(i32) -> i32,
+) -> Vec<Plane<u8>> {
+    let Size { w, h } = src.size();
+    let (w, h) = (w as usize, h as usize);
+    let square = |c: usize, x: usize, y: usize| u32::from(src.planes()[c].row(y)[x]).pow(2);
+    let root = |c: usize, x: usize, y: usize| {
+        let (x1, y1) = ((2 * x + 1).min(w - 1), (2 * y + 1).min(h - 1));
+        let block = [(2 * x, 2 * y), (x1, 2 * y), (2 * x, y1), (x1, y1)];
+        let alpha = |(x, y): (usize, usize)| src.alpha().map_or(1, |alpha| u32::from(alpha.row(y)[x]));
+        let weight: u32 = block.into_iter().map(alpha).sum();
+        let sum: u32 = match (src.alpha(), weight) {
+            (None, _) | (_, 0) => block.into_iter().map(|(x, y)| square(c, x, y)).sum(),
+            (Some(_), _) => {
+                let weighted: u32 = block.into_iter().map(|at| alpha(at) * square(c, at.0, at.1)).sum();
+                (4 * weighted + weight / 2) / weight
+            }
+        };
+        (1024 * sum).isqrt().cast_signed()
+    };
+    let chroma = |weights: [i32; 3]| {
+        plane(src.size().half(), |x, y| {
+            let sum: i32 = weights.iter().enumerate().map(|(c, weight)| weight * root(c, x, y)).sum();
+            (sum + (128 << 22) + (1 << 21) - 1) >> 22
+        })
+    };
+    let [cb, cr] = weights.map(chroma);
+    let luma = plane(src.size(), |x, y| {
+        let [r, g, b] = [0, 1, 2].map(|c| square(c, x, y).cast_signed());
+        let (cb, cr) = (raised(&cb, x, y) - 128, raised(&cr, x, y) - 128);
+        let shown = 306 * r + 601 * g + 117 * b - (bb * cb * cb + br * cb * cr + rr * cr * cr);
+        luma_of(shown.max(0).isqrt())
+    });
+    vec![luma, cb, cr]
 }
 
 /// Y Cb Cr to R G B; alpha, if any, is copied.

@@ -58,7 +58,7 @@ fn render(source: &dyn RowSource, plan: &Plan, job: &Job) -> Result<Image> {
         job.cancel.check(pass.name())?;
         state = match (state, pass) {
             (State::Packed(image), Pass::YcbcrToRgb) => State::Packed(ycbcr_to_rgb(&image)),
-            (State::Packed(image), Pass::RgbToYcbcr { chroma }) => State::Packed(rgb_to_ycbcr(&image, *chroma)),
+            (State::Packed(image), Pass::RgbToYcbcr { form }) => State::Packed(rgb_to_ycbcr(&image, *form)),
             (State::Packed(image), Pass::Load { space, add_alpha }) => State::Working(load(&image, *space, *add_alpha)),
             (State::Working(planes), Pass::ResizeH(resample)) => State::Working(resize_h(&planes, resample)),
             (State::Working(planes), Pass::ResizeV(resample)) => State::Working(resize_v(&planes, resample)),

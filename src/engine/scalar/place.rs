@@ -61,7 +61,7 @@ fn placed_model(model: Model, fill: Fill) -> Model {
     match (model, fill) {
         (Model::Grey, Fill::Opaque([r, g, b])) if r != g || g != b => Model::Rgb,
         (Model::Grey | Model::Rgb, _) => model,
-        (Model::Ycbcr(_) | Model::Cmyk, _) => unreachable!("placing {model:?}"),
+        (Model::Ycbcr(_) | Model::Yuv | Model::Cmyk, _) => unreachable!("placing {model:?}"),
     }
 }
 

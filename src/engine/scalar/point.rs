@@ -99,7 +99,7 @@ fn colours(src: &Image) -> [&Plane<u8>; 3] {
     match src.format().model {
         Model::Rgb => [0, 1, 2].map(|c| &src.planes()[c]),
         Model::Grey => [&src.planes()[0]; 3],
-        Model::Ycbcr(_) | Model::Cmyk => unreachable!("point operations on {:?}", src.format()),
+        Model::Ycbcr(_) | Model::Yuv | Model::Cmyk => unreachable!("point operations on {:?}", src.format()),
     }
 }
 

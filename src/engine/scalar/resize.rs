@@ -113,6 +113,7 @@ fn each_plane(src: &Working, resample: &Resample, half: impl Fn(&Plane<f32>, &Ta
 ///
 /// - Shape: `[planes][h][w]` f32 → u8
 /// - Space: src `space`, premultiplied · dst encoded, straight; colour under alpha ≤ 0 is 0
+/// - Half-size chroma that the resize has made as large as luma is full-size chroma from here on
 /// - Agreement: oracle of `shaders/pack.wgsl`
 pub fn pack(src: &Working, space: WorkingSpace) -> Image {
     let alpha = src.format.alpha_plane().map(|i| &src.planes[i]);
@@ -139,7 +140,8 @@ pub fn pack(src: &Working, space: WorkingSpace) -> Image {
             Plane::from_vec(plane.size(), data.collect())
         })
         .collect();
-    Image::from_planes(src.size, src.format, planes)
+    let format = src.format.with_chroma_size(src.size, src.planes[src.planes.len().min(2) - 1].size());
+    Image::from_planes(src.size, format, planes)
 }
 
 /// Linear light to encoded level, both 0..255; clamped first, since the curve is only defined there.

@@ -134,7 +134,7 @@ fn is_mono(format: PixelFormat, usm: &Unsharp) -> bool {
     match format.model {
         Model::Rgb => usm.mono,
         Model::Grey => false,
-        Model::Ycbcr(_) | Model::Cmyk => unreachable!("sharpening {:?}", format.model),
+        Model::Ycbcr(_) | Model::Yuv | Model::Cmyk => unreachable!("sharpening {:?}", format.model),
     }
 }
 

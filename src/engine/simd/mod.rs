@@ -142,7 +142,7 @@ fn render(level: Level, source: &dyn RowSource, plan: &Plan, cancel: &Cancel) ->
                 (Scratch::with(|scratch| level.run(UnsharpMask { src: &view, unsharp, cancel, scratch }))?, rest)
             }
             Pass::YcbcrToRgb => (level.run(YcbcrToRgb { src: &view }), rest),
-            Pass::RgbToYcbcr { chroma } => (level.run(RgbToYcbcr { src: &view, chroma: *chroma }), rest),
+            Pass::RgbToYcbcr { form } => (level.run(RgbToYcbcr { src: &view, form: *form }), rest),
             Pass::Median => {
                 median = Some(level.run(Median { src: &view }));
                 passes = rest;

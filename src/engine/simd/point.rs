@@ -139,7 +139,7 @@ fn colours(src: &View<'_>) -> [usize; 3] {
     match src.format.model {
         Model::Rgb => [0, 1, 2],
         Model::Grey => [0; 3],
-        Model::Ycbcr(_) | Model::Cmyk => unreachable!("point operations on {:?}", src.format),
+        Model::Ycbcr(_) | Model::Yuv | Model::Cmyk => unreachable!("point operations on {:?}", src.format),
     }
 }
 

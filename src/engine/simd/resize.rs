@@ -62,6 +62,7 @@ impl Resize<'_> {
                 planes.push(Plane::from_vec(size, vec![255; size.samples()]));
             }
         }
+        let format = format.with_chroma_size(size, planes[planes.len().min(2) - 1].size());
         Ok(Image::from_planes(size, format, planes))
     }
 

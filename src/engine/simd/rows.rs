@@ -4,65 +4,145 @@
 use super::View;
 use super::lanes::Lanes;
 use super::level::Work;
-use crate::pixel::{Chroma, Image, Model, PixelFormat, Size};
+use crate::pixel::{Chroma, Image, Model, PixelFormat, Size, YcbcrForm};
 use crate::plan::Fill;
 
 /// `rgb_to_ycbcr`.
 pub(super) struct RgbToYcbcr<'a> {
     pub(super) src: &'a View<'a>,
-    pub(super) chroma: Chroma,
+    pub(super) form: YcbcrForm,
 }
 
 impl Work for RgbToYcbcr<'_> {
     type Output = Image;
 
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "each sum lies within 0..=255")]
     fn run<L: Lanes>(self, _: L) -> Image {
-        let Self { src, chroma } = self;
+        let Self { src, form } = self;
         assert_eq!(src.format.model, Model::Rgb);
-        let format = PixelFormat { model: Model::Ycbcr(chroma), alpha: src.format.alpha };
-        let mut out = Image::new(src.size, format);
-        let h = src.size.h as usize;
-        let rgb = |y: usize| [0, 1, 2].map(|c| src.row(c, y));
-        for y in 0..h {
-            let [r, g, b] = rgb(y);
-            for (((out, &r), &g), &b) in out.planes_mut()[0].row_mut(y).iter_mut().zip(r).zip(g).zip(b) {
-                *out = ((19595 * i32::from(r) + 38470 * i32::from(g) + 7471 * i32::from(b) + (1 << 15)) >> 16) as u8;
-            }
-        }
-        for (c, [cr, cg, cb]) in [(1, [-11059, -21709, 32768]), (2, [32768, -27439, -5329])] {
-            let plane = &mut out.planes_mut()[c];
-            for y in 0..plane.size().h as usize {
-                let row = plane.row_mut(y);
-                match chroma {
-                    Chroma::Full => {
-                        let [r, g, b] = rgb(y);
-                        for (((out, &r), &g), &b) in row.iter_mut().zip(r).zip(g).zip(b) {
-                            let sum = cr * i32::from(r) + cg * i32::from(g) + cb * i32::from(b);
-                            *out = ((sum + (128 << 16) + (1 << 15) - 1) >> 16) as u8;
-                        }
-                    }
-                    Chroma::Half => {
-                        let (top, bottom) = (rgb(2 * y), rgb((2 * y + 1).min(h - 1)));
-                        for (x, out) in row.iter_mut().enumerate() {
-                            let right = (2 * x + 1).min(top[0].len() - 1);
-                            let block = |c: usize| {
-                                i32::from(top[c][2 * x])
-                                    + i32::from(top[c][right])
-                                    + i32::from(bottom[c][2 * x])
-                                    + i32::from(bottom[c][right])
-                            };
-                            let sum = cr * block(0) + cg * block(1) + cb * block(2);
-                            *out = ((sum + (512 << 16) + (1 << 17) - 1) >> 18) as u8;
-                        }
-                    }
-                }
-            }
+        let mut out = Image::new(src.size, PixelFormat { model: form.model(), alpha: src.format.alpha });
+        match form {
+            YcbcrForm::Full => full_chroma(src, &mut out),
+            YcbcrForm::Half => half_chroma::<false>(src, &mut out),
+            YcbcrForm::Video => half_chroma::<true>(src, &mut out),
         }
         copy_alpha(src, &mut out);
         out
     }
+}
+
+const CB: [i32; 3] = [-11059, -21709, 32768];
+const CR: [i32; 3] = [32768, -27439, -5329];
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "each sum lies within 0..=255")]
+fn full_chroma(src: &View<'_>, out: &mut Image) {
+    let offset = (128 << 16) + (1 << 15) - 1;
+    for (plane, ([kr, kg, kb], offset)) in
+        out.planes_mut().iter_mut().zip([([19595, 38470, 7471], 1 << 15), (CB, offset), (CR, offset)])
+    {
+        for y in 0..plane.size().h as usize {
+            let [r, g, b] = [0, 1, 2].map(|c| src.row(c, y));
+            for (((out, &r), &g), &b) in plane.row_mut(y).iter_mut().zip(r).zip(g).zip(b) {
+                *out = ((kr * i32::from(r) + kg * i32::from(g) + kb * i32::from(b) + offset) >> 16) as u8;
+            }
+        }
+    }
+}
+
+/// Two rows of pixels at a time: first the colours that they share, then, a pair of chroma rows later, the luma that
+/// goes with them.
+#[inline(always)]
+fn half_chroma<const IS_VIDEO: bool>(src: &View<'_>, out: &mut Image) {
+    let (w, h) = (src.size.w as usize, src.size.h as usize);
+    let [luma, cb, cr, ..] = out.planes_mut() else { unreachable!("three planes") };
+    let mut roots = [vec![0_i32; w.div_ceil(2)], vec![0; w.div_ceil(2)], vec![0; w.div_ceil(2)]];
+    let mut raised = [vec![0_u8; w], vec![0_u8; w]];
+    let mut mixed = vec![0_i16; w.div_ceil(2)];
+    let chroma_h = h.div_ceil(2);
+    for y in 0..=chroma_h {
+        if y < chroma_h {
+            let rows = [2 * y, (2 * y + 1).min(h - 1)];
+            for (c, roots) in roots.iter_mut().enumerate() {
+                let alpha = src.format.alpha_plane().map(|a| rows.map(|y| src.row(a, y)));
+                block_roots(roots, rows.map(|y| src.row(c, y)), alpha);
+            }
+            let [cb_weights, cr_weights] =
+                if IS_VIDEO { [[-9714, -19070, 28784], [28784, -24103, -4681]] } else { [CB, CR] };
+            shared(cb.row_mut(y), &roots, cb_weights);
+            shared(cr.row_mut(y), &roots, cr_weights);
+        }
+        // Row 2y - 1 lies between chroma rows y - 1 and y, row 2y - 2 between y - 2 and y - 1.
+        for row in (2 * y).saturating_sub(2)..(2 * y).min(h) {
+            let near = row / 2;
+            let far = if row % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(chroma_h - 1) };
+            raise(&mut raised[0], &mut mixed, cb.row(near), cb.row(far));
+            raise(&mut raised[1], &mut mixed, cr.row(near), cr.row(far));
+            as_bright::<IS_VIDEO>(luma.row_mut(row), [0, 1, 2].map(|c| src.row(c, row)), [&raised[0], &raised[1]]);
+        }
+    }
+}
+
+/// Root mean squares of the 2×2 blocks of two rows, in 2⁻⁶ levels.
+#[inline(always)]
+fn block_roots(roots: &mut [i32], [top, bottom]: [&[u8]; 2], alpha: Option<[&[u8]; 2]>) {
+    let square = |v: u8| i32::from(v) * i32::from(v);
+    match alpha {
+        None => {
+            let (top, bottom) = (top.as_chunks::<2>(), bottom.as_chunks::<2>());
+            for ((root, [a, b]), [c, d]) in roots.iter_mut().zip(top.0).zip(bottom.0) {
+                *root = floor_sqrt(1024 * (square(*a) + square(*b) + square(*c) + square(*d)));
+            }
+            if let ([a], [b], Some(root)) = (top.1, bottom.1, roots.last_mut()) {
+                *root = floor_sqrt(2048 * (square(*a) + square(*b)));
+            }
+        }
+        Some([alpha_top, alpha_bottom]) => {
+            for (x, root) in roots.iter_mut().enumerate() {
+                let (left, right) = (2 * x, (2 * x + 1).min(top.len() - 1));
+                let squares = [top[left], top[right], bottom[left], bottom[right]].map(square);
+                let weights = [alpha_top[left], alpha_top[right], alpha_bottom[left], alpha_bottom[right]];
+                let weight: i32 = weights.iter().map(|&a| i32::from(a)).sum();
+                let weighted: i32 = squares.iter().zip(weights).map(|(v, a)| v * i32::from(a)).sum();
+                let sum = if weight == 0 { squares.iter().sum() } else { (4 * weighted + weight / 2) / weight };
+                *root = floor_sqrt(1024 * sum);
+            }
+        }
+    }
+}
+
+/// One row of Cb or Cr.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "each sum lies within 0..=255")]
+fn shared(out: &mut [u8], [r, g, b]: &[Vec<i32>; 3], [kr, kg, kb]: [i32; 3]) {
+    for (((out, r), g), b) in out.iter_mut().zip(r).zip(g).zip(b) {
+        *out = ((kr * r + kg * g + kb * b + (128 << 22) + (1 << 21) - 1) >> 22) as u8;
+    }
+}
+
+/// The luma with which pixels are as bright in their shared colours as they were.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 255")]
+fn as_bright<const IS_VIDEO: bool>(luma: &mut [u8], [r, g, b]: [&[u8]; 3], [cb, cr]: [&[u8]; 2]) {
+    for (((((out, &r), &g), &b), &cb), &cr) in luma.iter_mut().zip(r).zip(g).zip(b).zip(cb).zip(cr) {
+        let [r, g, b] = [r, g, b].map(i32::from);
+        let (cb, cr) = (i32::from(cb) - 128, i32::from(cr) - 128);
+        let [bb, br, rr] = if IS_VIDEO { [567, 383, 1177] } else { [438, 295, 908] };
+        let shown = 306 * r * r + 601 * g * g + 117 * b * b - (bb * cb * cb + br * cb * cr + rr * cr * cr);
+        let root = floor_sqrt(shown.max(0));
+        let luma =
+            if IS_VIDEO { (16 + ((112_567 * root + (1 << 21)) >> 22)).min(235) } else { ((root + 16) >> 5).min(255) };
+        *out = luma as u8;
+    }
+}
+
+/// ⌊√n⌋ of 0 to 2²⁸, where above 2²⁶ n is a multiple of 1024: the root of the nearest f32, rounded to the nearest, is
+/// never below an integer that √n reaches, and one too large at most.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "at most 2¹⁴")]
+fn floor_sqrt(n: i32) -> i32 {
+    let root = (n as f32).sqrt() as i32;
+    root - i32::from(root * root > n)
 }
 
 /// `ycbcr_to_rgb`.
@@ -228,7 +308,7 @@ impl Work for Place<'_> {
         let model = match (src.format.model, fill) {
             (Model::Grey, Fill::Opaque([r, g, b])) if r != g || g != b => Model::Rgb,
             (model @ (Model::Grey | Model::Rgb), _) => model,
-            (model @ (Model::Ycbcr(_) | Model::Cmyk), _) => unreachable!("placing {model:?}"),
+            (model @ (Model::Ycbcr(_) | Model::Yuv | Model::Cmyk), _) => unreachable!("placing {model:?}"),
         };
         // Columns and rows of the canvas that the picture covers, and its own first ones there.
         let across = overlap(x, src.size.w, canvas.w);

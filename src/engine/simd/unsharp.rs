@@ -36,7 +36,7 @@ impl Work for UnsharpMask<'_> {
         let mono = match src.format.model {
             Model::Rgb => unsharp.mono,
             Model::Grey => false,
-            Model::Ycbcr(_) | Model::Cmyk => unreachable!("sharpening {:?}", src.format),
+            Model::Ycbcr(_) | Model::Yuv | Model::Cmyk => unreachable!("sharpening {:?}", src.format),
         };
         let taps = UnsharpTaps::new(SigmaPx::from_radius(unsharp.radius_px()));
         let (weights, reach) = (taps.half(), taps.reach());

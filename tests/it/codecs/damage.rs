@@ -5,7 +5,7 @@ use calotype::error::Error;
 use calotype::pixel::{Chroma, Image, PixelFormat, Plane, Size, testcard};
 use calotype::plan::{DecodeAs, EncodeSpec, WebpQuality};
 
-use super::{allow_all, corpus, decode_as, jpeg, make};
+use super::{allow_all, corpus, decode_as, encode, jpeg, make};
 
 /// What a cut file has to show.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +52,7 @@ fn gif(image: &Image, interlaced: bool) -> Vec<u8> {
 /// Every kind of file that can be cut, and what is left of it.
 fn kinds(photo: &Image) -> Vec<(&'static str, Vec<u8>, Shows)> {
     use jpeg_encoder::SamplingFactor as Factor;
-    let encode = |image: &Image, spec| codec::encode(image, &spec).expect("bytes");
+    let encode = |image: &Image, spec| encode(image, &spec);
     let grey = Image::from_planes(photo.size(), PixelFormat::GREY, photo.planes()[..1].to_vec());
     let mut planes = photo.planes().to_vec();
     planes.push(Plane::from_vec(photo.size(), photo.planes()[1].data().iter().map(|v| v | 15).collect()));

@@ -280,13 +280,12 @@ fn small_query(random: &mut SplitMix64) -> String {
 /// Whether the encoder of a plan takes a picture of this format.
 fn encodes(spec: EncodeSpec, format: PixelFormat) -> bool {
     match spec {
-        EncodeSpec::Jpeg { .. } => !format.alpha && format.model != Model::Cmyk,
-        EncodeSpec::Png
-        | EncodeSpec::Webp { .. }
-        | EncodeSpec::WebpLossless
-        | EncodeSpec::Jpeg2000 { .. }
-        | EncodeSpec::Jpeg2000Lossless => matches!(format.model, Model::Grey | Model::Rgb),
-        EncodeSpec::Avif { .. } | EncodeSpec::AvifLossless => format.model != Model::Cmyk,
+        EncodeSpec::Jpeg { .. } => !format.alpha && !matches!(format.model, Model::Yuv | Model::Cmyk),
+        EncodeSpec::Png | EncodeSpec::WebpLossless | EncodeSpec::Jpeg2000 { .. } | EncodeSpec::Jpeg2000Lossless => {
+            matches!(format.model, Model::Grey | Model::Rgb)
+        }
+        EncodeSpec::Webp { .. } => matches!(format.model, Model::Grey | Model::Yuv),
+        EncodeSpec::Avif { .. } | EncodeSpec::AvifLossless => !matches!(format.model, Model::Yuv | Model::Cmyk),
     }
 }
 

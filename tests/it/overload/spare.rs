@@ -9,6 +9,7 @@ use calotype::decide::Hints;
 use calotype::engine::scalar::Scalar;
 use calotype::engine::{Done, Engine, Job, run};
 use calotype::error::Error;
+use calotype::plan::Pass;
 use calotype::sched::{Options, Outcome};
 use calotype::service::ImageRequest;
 
@@ -103,6 +104,10 @@ impl Engine for Dam {
     }
 
     fn submit(&self, job: Job, done: Done) {
+        if let [Pass::RgbToYcbcr { .. }] = job.plans[0].passes[..] {
+            // What an encoder needs of a picture that has passed already.
+            return done(run(&Scalar, job));
+        }
         let times = {
             let mut seen = self.seen.lock().unwrap();
             let times = seen.entry(job.plans[0].key()).or_insert(0);
