@@ -121,6 +121,8 @@ pub struct Company {
     pub default_image_mode: DefaultImageMode,
     /// Time to live of replies with the default image, hours.
     pub default_expiration_hours: f64,
+    /// Time to live of replies that are no pictures and tell of no record's text, hours.
+    pub non_img_expiration_hours: f64,
     /// Object that is shown, with status 200, where a request for a picture fails; empty: none.
     pub error_image: String,
     /// How much an error says: 0 and 1 its kind, 2 and 3 what is wrong and what to do.
@@ -194,6 +196,7 @@ impl Company {
             default_image: String::new(),
             default_image_mode: DefaultImageMode::Replace,
             default_expiration_hours: 1.0,
+            non_img_expiration_hours: 0.1,
             error_image: String::new(),
             error_detail: 2,
             resolution: None,

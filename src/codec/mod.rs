@@ -18,6 +18,7 @@ mod png;
 mod rows;
 mod tiff;
 mod webp;
+mod xmp;
 
 use std::io::{BufRead, ErrorKind, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -77,6 +78,11 @@ pub fn probe(source: &mut (impl BufRead + Seek), allow: &Allow) -> Result<Header
     let format = sniff(magic).filter(|f| allow.formats.contains(f)).ok_or_else(|| unknown(magic))?;
     source.seek(SeekFrom::Start(0)).map_err(io_error)?;
     Ok(facts(source, format, allow.pixels_max)?.header(format))
+}
+
+/// The XMP packet of a source, as it is; `None`: it has none that can be read.
+pub fn xmp(source: &mut (impl Read + Seek), format: SourceFormat) -> Option<Vec<u8>> {
+    xmp::packet(source, format)
 }
 
 /// Decodes the (first) picture of `bytes`: upright, sRGB, 8-bit. A damaged file gives what is there, if the format

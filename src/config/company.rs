@@ -185,8 +185,11 @@ fn read_answers(company: &mut Company, section: &mut Section) -> Result<()> {
     if let Some(mode) = section.choice("default_image_mode", &rules::DEFAULT_IMAGE_MODES)? {
         company.default_image_mode = mode;
     }
-    if let Some(hours) = section.number("default_expiration_hours", is_hours, HOURS)? {
-        company.default_expiration_hours = hours;
+    for (key, hours) in [
+        ("default_expiration_hours", &mut company.default_expiration_hours),
+        ("non_img_expiration_hours", &mut company.non_img_expiration_hours),
+    ] {
+        *hours = section.number(key, is_hours, HOURS)?.unwrap_or(*hours);
     }
     if let Some(detail) = section.integer("error_detail", 0..=3)? {
         company.error_detail = u8::try_from(detail).unwrap_or(3);

@@ -10,7 +10,7 @@ use hyper::{Method, Response};
 use super::{Daemon, reply};
 use crate::decide::Hints;
 use crate::error::{Error, Result};
-use crate::service::{ImageRequest, Meta};
+use crate::service::{ImageRequest, Meta, utc};
 use crate::wire::Body;
 
 /// The root context of pictures.
@@ -43,7 +43,7 @@ pub(super) fn refused(daemon: &Daemon, parts: &Parts, error: &Error) -> Response
 /// An error, with what is on every reply to its URL.
 fn failure(daemon: &Daemon, request: &ImageRequest, error: &Error) -> Response<Body> {
     let manners = daemon.service.manners(request);
-    let mut reply = reply::failure_in(error, daemon.errors, manners.error_detail);
+    let mut reply = reply::failure_in(error, daemon.errors, &manners);
     reply::add_vary(reply.headers_mut(), &manners.varies_by);
     reply::add_company_headers(reply.headers_mut(), &manners.headers);
     reply
@@ -61,6 +61,9 @@ pub(super) async fn explain(daemon: &Daemon, parts: &Parts) -> Response<Body> {
 
 async fn render(daemon: &Daemon, parts: &Parts, request: &ImageRequest) -> Result<Response<Body>> {
     let deadline = Instant::now() + daemon.deadline;
+    if let Some(words) = daemon.service.words(request, deadline).await? {
+        return Ok(reply::words(words));
+    }
     let known = Known::of(&parts.headers);
     if let Some(known) = &known
         // What is wrong with it shows when it is looked at.
@@ -172,22 +175,6 @@ fn root() -> Response<Body> {
     reply
 }
 
-/// Seconds since 1970 as `2026-01-31T23:59:59Z`.
-fn utc(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Years begin in March here, so that the leap day is the last of its year; day 0 is 0000-03-01.
-    let day = days + 719_468;
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day_of_month = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,15 +201,5 @@ mod tests {
         let tags: Vec<_> = opaque_tags(r#"W/"a,b" , "c","#).collect();
         assert_eq!(tags, ["\"a,b\"", "\"c\""]);
         assert_eq!(opaque_tags("junk").count(), 0);
-    }
-
-    #[test]
-    fn dates_agree_with_the_calendar() {
-        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
-        assert_eq!(utc(951_782_399), "2000-02-28T23:59:59Z");
-        assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(utc(4_107_542_399), "2100-02-28T23:59:59Z");
-        assert_eq!(utc(4_107_542_400), "2100-03-01T00:00:00Z");
-        assert_eq!(utc(1_767_225_599), "2025-12-31T23:59:59Z");
     }
 }

@@ -199,7 +199,7 @@ fn picture_head(rendition: &Rendition) -> String {
     if let Some(etag) = &meta.etag {
         head += &format!("ETag: {etag}\r\n");
     }
-    if let Some(ignored) = reply::ignored(meta).as_ref().and_then(|value| value.to_str().ok()) {
+    if let Some(ignored) = reply::ignored(&meta.ignored).as_ref().and_then(|value| value.to_str().ok()) {
         head += &format!("X-Image-Serving-Ignored: {ignored}\r\n");
     }
     head

@@ -8,7 +8,7 @@ use hyper::{Response, StatusCode};
 
 use crate::config::ErrorStyle;
 use crate::error::Error;
-use crate::service::{Freshness, Meta, Rendition};
+use crate::service::{Freshness, Manners, Meta, Rendition, Words, error_in_form};
 use crate::wire::{Body, Problem};
 
 /// Names the commands that were ignored, so that a misspelt one does not look like success.
@@ -79,7 +79,7 @@ fn describe(meta: &Meta, headers: &mut HeaderMap) {
     if let Some(etag) = meta.etag.as_deref().and_then(|tag| HeaderValue::from_str(tag).ok()) {
         headers.insert(ETAG, etag);
     }
-    if let Some(ignored) = ignored(meta) {
+    if let Some(ignored) = ignored(&meta.ignored) {
         headers.insert(IGNORED, ignored);
     }
     add_company_headers(headers, &meta.headers);
@@ -105,11 +105,11 @@ fn list(fields: &[&str]) -> Option<HeaderValue> {
 }
 
 /// The ignored commands as one header. Names come from the URL, decoded, so what is no plain header text is `?`.
-pub(super) fn ignored(meta: &Meta) -> Option<HeaderValue> {
-    if meta.ignored.is_empty() {
+pub(super) fn ignored(names: &[String]) -> Option<HeaderValue> {
+    if names.is_empty() {
         return None;
     }
-    let names = meta.ignored.join(", ");
+    let names = names.join(", ");
     let plain: String = names.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect();
     HeaderValue::from_str(&plain).ok()
 }
@@ -154,18 +154,43 @@ pub(super) fn failure(error: &Error, style: ErrorStyle) -> Response<Body> {
     reply
 }
 
-/// As [`failure`], saying as much as the company's `error_detail` lets it.
-pub(super) fn failure_in(error: &Error, style: ErrorStyle, error_detail: u8) -> Response<Body> {
+/// As [`failure`], saying as much as the company lets it, in the form that the request asked for.
+pub(super) fn failure_in(error: &Error, style: ErrorStyle, manners: &Manners) -> Response<Body> {
     let mut reply = failure(error, style);
-    if error_detail < 2 {
-        *reply.body_mut() = Body::from(format!("{}\n", words(error).0));
+    let (title, _) = words_for(error);
+    let is_short = manners.error_detail < 2;
+    let message = if is_short { String::new() } else { error.to_string() };
+    if let Some((mime, body)) = error_in_form(title, &message, &manners.req) {
+        *reply.body_mut() = Body::from(body);
+        reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(mime));
+        reply.headers_mut().insert(NO_SNIFFING.0, NO_SNIFFING.1);
+    } else if is_short {
+        *reply.body_mut() = Body::from(format!("{title}\n"));
     }
     reply
 }
 
+/// 200 with words.
+pub(super) fn words(words: Words) -> Response<Body> {
+    let mut reply = Response::new(Body::from(words.body));
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(words.mime));
+    headers.insert(NO_SNIFFING.0, NO_SNIFFING.1);
+    headers.insert(CACHE_CONTROL, cache_control(words.freshness));
+    if let Some(ignored) = ignored(&words.ignored) {
+        headers.insert(IGNORED, ignored);
+    }
+    add_company_headers(headers, &words.headers);
+    reply
+}
+
+/// A reply holds words of the client's: no browser may take it for a page.
+const NO_SNIFFING: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+
 /// The words for an error; `detail` is its own text.
 pub(super) fn problem<'a>(error: &Error, detail: &'a str, style: ErrorStyle) -> Problem<'a> {
-    let (title, advice) = words(error);
+    let (title, advice) = words_for(error);
     Problem { status: status(error, style), title, detail, advice }
 }
 
@@ -198,7 +223,7 @@ pub(super) fn status(error: &Error, style: ErrorStyle) -> StatusCode {
 }
 
 /// Title and advice.
-fn words(error: &Error) -> (&'static str, &'static str) {
+fn words_for(error: &Error) -> (&'static str, &'static str) {
     match error {
         Error::Command { .. } => ("Bad command", "Correct the command's value."),
         Error::UnknownCommand { .. } => ("Unknown command", "Correct the name, or remove the command."),

@@ -14,6 +14,7 @@ mod planner;
 mod preprocess;
 mod read;
 pub mod registry;
+mod req;
 mod target;
 mod variables;
 
@@ -31,7 +32,8 @@ pub use layout::{Layout, Screen, layout};
 pub use object::Object;
 pub use planner::plan;
 pub use preprocess::Context;
-pub use target::{Target, company, decoded};
+pub use req::{Encoding, Form, Kind, Req};
+pub use target::{Target, company, decoded, lenient_req};
 
 /// A parsed query: every command's last value, checked.
 #[derive(Clone, Debug, Default)]
@@ -78,6 +80,10 @@ pub struct Commands {
     pub window: Option<Window>,
     /// Object that is shown if the one asked for is missing; empty: none, whatever the company says.
     pub default_image: Option<String>,
+    /// What kind of reply is asked for.
+    pub req: Req,
+    /// What `req=message` writes into the log.
+    pub message: String,
     /// The variables as they are at the end.
     variables: Variables,
     /// Names nobody knows, each once, in order, cut and made printable: for `X-Image-Serving-Ignored`.
@@ -317,21 +323,23 @@ pub fn check(commands: &str, company: &Company) -> Result<()> {
 fn parse_strings(strings: Strings<'_>, company: &Company) -> Result<Commands> {
     let mut commands = Commands::default();
     let mut not_yet: Vec<(&'static registry::Command, String)> = Vec::new();
+    // Whether a wrong command matters is known at the end: there are replies that do not depend on any.
+    let mut wrong: Option<Error> = None;
     let variables = grammar::each_command(strings, company, &mut |name, value| {
-        let Some(row) = registry::find(name) else { return commands.ignore(name, company.strict) };
-        match row.read {
-            Some(read) => read(&mut commands, value).map_err(|refused| match refused {
-                Refused::Bad => Error::command(row.name, value, row.range),
-                Refused::NotYet => not_supported(row, value),
-            }),
-            None => {
-                not_yet.retain(|(other, _)| other.slot() != row.slot());
-                not_yet.push((row, value.to_owned()));
-                Ok(())
-            }
+        if let Err(error) = commands.take(name, value, company.strict, &mut not_yet)
+            && (wrong.is_none() || is_of_reply(&error))
+        {
+            wrong = Some(error);
         }
+        Ok(())
     })?;
     commands.variables = variables;
+    if let Some(error) = wrong.filter(|error| commands.req.kind.reads_commands() || is_of_reply(error)) {
+        return Err(error);
+    }
+    if !commands.req.kind.reads_commands() {
+        return Ok(commands);
+    }
     if let Some((row, value)) = not_yet.iter().find(|(row, value)| !row.is_harmless(value)) {
         return Err(not_supported(row, value));
     }
@@ -341,11 +349,38 @@ fn parse_strings(strings: Strings<'_>, company: &Company) -> Result<Commands> {
     Ok(commands)
 }
 
+/// Whether an error is about what kind of reply is asked for, which is read in every case.
+fn is_of_reply(error: &Error) -> bool {
+    matches!(error, Error::Command { key: "req" | "handler", .. } | Error::NotSupported { key: "req" | "handler", .. })
+}
+
 fn not_supported(row: &registry::Command, value: &str) -> Error {
     Error::NotSupported { key: row.name, got: crate::error::shortened(value) }
 }
 
 impl Commands {
+    /// Reads one command; one that does not work yet is put to the others of its kind.
+    fn take(
+        &mut self,
+        name: &str,
+        value: &str,
+        strict: bool,
+        not_yet: &mut Vec<(&'static registry::Command, String)>,
+    ) -> Result<()> {
+        let Some(row) = registry::find(name) else { return self.ignore(name, strict) };
+        match row.read {
+            Some(read) => read(self, value).map_err(|refused| match refused {
+                Refused::Bad => Error::command(row.name, value, row.range),
+                Refused::NotYet => not_supported(row, value),
+            }),
+            None => {
+                not_yet.retain(|(other, _)| other.slot() != row.slot());
+                not_yet.push((row, value.to_owned()));
+                Ok(())
+            }
+        }
+    }
+
     /// Notes a name nobody knows, or refuses it.
     fn ignore(&mut self, name: &str, strict: bool) -> Result<()> {
         // It goes into a reply header: printable, no separators.

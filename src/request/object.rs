@@ -16,6 +16,8 @@ pub struct Object<'a> {
     pub record: Option<(&'a str, &'a Record)>,
     /// The record's named crop.
     pub crop: Option<SmartCrop>,
+    /// Whether the world may see it.
+    pub is_published: bool,
     /// Files that are tried in order, each element by element, below the company's source. None: there is no picture.
     pub files: Vec<Vec<String>>,
 }
@@ -47,17 +49,19 @@ impl<'a> Object<'a> {
         let mut found = suffixes.iter().filter(|_| is_plain).filter_map(|suffix| recorded(company, &id, suffix));
         let object = match found.next() {
             Some((id, record, crop)) => {
-                let files = if is_published(company, Some(record)) { files(company, id, record) } else { Vec::new() };
-                Self { source, root_id, elements, record: Some((id, record)), crop, files }
+                let is_published = is_published(company, Some(record));
+                let files = if is_published { files(company, id, record) } else { Vec::new() };
+                Self { source, root_id, elements, record: Some((id, record)), crop, is_published, files }
             }
             None => {
+                let is_published = is_published(company, None);
                 let by_name = !company.full_match
                     && !elements.is_empty()
-                    && is_published(company, None)
+                    && is_published
                     // Names of files are in no language.
                     && suffixes.iter().any(String::is_empty);
                 let files = if by_name { with_extension(company, elements.clone()) } else { Vec::new() };
-                Self { source, root_id, elements, record: None, crop: None, files }
+                Self { source, root_id, elements, record: None, crop: None, is_published, files }
             }
         };
         Ok(object)

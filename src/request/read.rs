@@ -225,8 +225,29 @@ pub(super) fn cache(commands: &mut Commands, value: &str) -> Answer {
     Ok(())
 }
 
-/// `id`, which only makes URLs differ, and `locale`, which was read when the object was looked for.
-pub(super) fn id(_: &mut Commands, _: &str) -> Answer {
+/// It goes back with a JSON reply, and else only makes URLs differ.
+pub(super) fn id(commands: &mut Commands, value: &str) -> Answer {
+    value.clone_into(&mut commands.req.id);
+    Ok(())
+}
+
+/// Read when the object was looked for.
+pub(super) fn locale(_: &mut Commands, _: &str) -> Answer {
+    Ok(())
+}
+
+pub(super) fn handler(commands: &mut Commands, value: &str) -> Answer {
+    const CHARS_MAX: usize = 64;
+    let fits = (1..=CHARS_MAX).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric());
+    if !fits {
+        return Err(Refused::Bad);
+    }
+    value.clone_into(&mut commands.req.handler);
+    Ok(())
+}
+
+pub(super) fn message(commands: &mut Commands, value: &str) -> Answer {
+    value.clone_into(&mut commands.message);
     Ok(())
 }
 
@@ -235,36 +256,9 @@ pub(super) fn default_image(commands: &mut Commands, value: &str) -> Answer {
     Ok(())
 }
 
-pub(super) fn req(_: &mut Commands, value: &str) -> Answer {
-    const LATER: [&str; 19] = [
-        "tmb",
-        "mask",
-        "props",
-        "imageprops",
-        "catalogprops",
-        "exists",
-        "userdata",
-        "targets",
-        "imageset",
-        "set",
-        "map",
-        "xmp",
-        "validate",
-        "resolve",
-        "loadcache",
-        "xlate",
-        "message",
-        "saveToFile",
-        "mbrSet",
-    ];
-    let kind = value.split(',').next().unwrap_or("");
-    if value.eq_ignore_ascii_case("img") {
-        Ok(())
-    } else if LATER.iter().any(|k| k.eq_ignore_ascii_case(kind)) {
-        Err(Refused::NotYet)
-    } else {
-        Err(Refused::Bad)
-    }
+pub(super) fn req(commands: &mut Commands, value: &str) -> Answer {
+    (commands.req.kind, commands.req.form) = super::req::read(value)?;
+    Ok(())
 }
 
 fn unsharpen(value: &str) -> Result<Unsharpen, Refused> {

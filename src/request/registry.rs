@@ -154,6 +154,10 @@ const UNSHARP: &str = "amount 0 to 5, then radius 0 to 250, threshold an integer
 const RECT_PX: &str = "integers x,y of -2147483647 to 2147483647 and w,h of 1 to 65535";
 const RECT_N: &str = "numbers x,y of -1000 to 1000 and w,h above 0, at most 1000, as parts of the picture";
 
+const REQ: &str = "img, or props, imageprops, catalogprops, exists, imageset, validate or xlate (each then text, javascript, \
+                   xml or json), userdata, targets or map (then text, xml or json; userdata,xml then UTF-8, UTF-16, UTF-16LE, \
+                   UTF-16BE or ISO-8859-1), xmp, resolve, loadcache or message";
+
 /// Every command of protocol.md: sections 1.10, 2, 3.3 and the text commands.
 pub const COMMANDS: &[Command] = &[
     Command::done("wid", View, "px", SIDE, read::wid),
@@ -281,16 +285,16 @@ pub const COMMANDS: &[Command] = &[
     )
     .or("on,on"),
     Command::done("defaultImage", Request, "[object]", OBJECT, read::default_image).or("DefaultImage"),
-    Command::done("locale", Request, "id", "a locale's id; without a locale_map it changes nothing", read::id)
+    Command::done("locale", Request, "id", "a locale's id; without a locale_map it changes nothing", read::locale)
         .or("DefaultLocale"),
     Command::not_yet("type", Request, "string", "the type of a static file"),
     Command::done("id", Request, "string", "anything: it only makes URLs differ", read::id),
     Command::not_yet("template", Request, "object", OBJECT),
     Command::not_yet("imageSet", Request, "{set}", "a media set in braces"),
     Command::not_yet("effectMask", Request, "0|1", SWITCH).or("1").but(&["1"]),
-    Command::done("req", Request, "type[,encoding]", "img", read::req).partly().or("img"),
-    Command::not_yet("handler", Request, "name", "letters and digits"),
-    Command::not_yet("message", Request, "text", "a text for the log"),
+    Command::done("req", Request, "type[,form[,encoding]]", REQ, read::req).partly().or("img"),
+    Command::done("handler", Request, "name", "1 to 64 letters and digits", read::handler).or("s7jsonResponse"),
+    Command::done("message", Request, "text", "a text for the log, with req=message", read::message),
     Command::not_yet("text", Layer, "text", "a text"),
     Command::not_yet("textPs", Layer, "text", "a text").never(),
     Command::not_yet("textAttr", Layer, "attributes", "attributes of a text"),

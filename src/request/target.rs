@@ -5,12 +5,12 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::grammar::{self, Strings};
 use super::preprocess::{Context, check_address, preprocess};
-use super::{Commands, Object, Window, parse_strings};
-use crate::catalog::{Catalog, Company, Overrides, RuleHeader};
+use super::{Commands, Object, Req, Window, parse_strings, read};
+use crate::catalog::{Catalog, Company, Overrides, RuleHeader, SourceRoot};
 use crate::error::{Error, Result, shortened};
 
 /// A request, before anything is known of its source.
@@ -147,6 +147,44 @@ impl<'a> Target<'a> {
         headers
     }
 
+    /// What kind of reply is asked for, as far as that can be read.
+    pub fn req(&self) -> Req {
+        let id = self.id();
+        let (modifier, post_modifier) = self.object.modifiers();
+        noted(Strings { modifier, query: &self.query, post_modifier, object: &id }, &self.company)
+    }
+
+    /// Whether the URL's own commands can be read. Variables may come to mean anything.
+    ///
+    /// # Errors
+    /// As [`super::parse`].
+    pub fn check(&self) -> Result<()> {
+        // What is asked for here stands among them, and asks for no look at the others.
+        super::check(&format!("{}&req=img", self.query), &self.company)
+    }
+
+    /// The request once presets, records and variables are put in, for people.
+    ///
+    /// # Errors
+    /// As [`super::parse`], but for values.
+    pub fn resolved(&self) -> Result<String> {
+        let id = self.id();
+        let (modifier, post_modifier) = self.object.modifiers();
+        let mut commands = Vec::new();
+        if let Some(path) = self.object.record.and_then(|(_, record)| record.path.as_ref()) {
+            commands.push(format!("src={}", utf8_percent_encode(path, IN_VALUES)));
+        }
+        let strings = Strings { modifier, query: &self.query, post_modifier, object: &id };
+        grammar::each_command(strings, &self.company, &mut |name, value| {
+            if !name.eq_ignore_ascii_case("req") {
+                let value = utf8_percent_encode(value, IN_VALUES);
+                commands.push(format!("{}={value}", utf8_percent_encode(name, IN_VALUES)));
+            }
+            Ok(())
+        })?;
+        Ok(format!("{id}?{}", commands.join("&")))
+    }
+
     /// The same object, asked for under the attributes of another company.
     #[must_use]
     pub fn for_company(self, company: Option<&'a Company>) -> Self {
@@ -170,7 +208,7 @@ impl<'a> Target<'a> {
         let (modifier, post_modifier) = self.object.modifiers();
         let strings = Strings { modifier, query: &self.query, post_modifier, object: &id };
         let mut commands = parse_strings(strings, &self.company)?;
-        if let Some((id, record)) = self.object.record {
+        if let (true, Some((id, record))) = (commands.req.kind.reads_commands(), self.object.record) {
             let not_supported = |key, got: &str| Err(Error::NotSupported { key, got: shortened(got) });
             if record.path.as_deref() == Some("") {
                 return not_supported("template", id);
@@ -183,6 +221,31 @@ impl<'a> Target<'a> {
         Ok(commands)
     }
 }
+
+/// What kind of reply a query asks for, as far as that can be read without knowing whose it is.
+pub fn lenient_req(query: &str) -> Req {
+    noted(Strings { query, ..Strings::default() }, &Company::new("", SourceRoot::Nothing))
+}
+
+fn noted(strings: Strings<'_>, company: &Company) -> Req {
+    let mut commands = Commands::default();
+    // It ends where nothing more can be read; what was read before counts.
+    drop(grammar::each_command(strings, company, &mut |name, value| {
+        let read = match name.to_ascii_lowercase().as_str() {
+            "req" => read::req,
+            "id" => read::id,
+            "handler" => read::handler,
+            _ => return Ok(()),
+        };
+        // What is refused here is refused again where the request is read.
+        read(&mut commands, value).unwrap_or(());
+        Ok(())
+    }));
+    commands.req
+}
+
+/// What would mean something else inside a value.
+const IN_VALUES: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'%').add(b'&').add(b'+').add(b'=');
 
 /// The company of that name.
 ///
@@ -234,7 +297,6 @@ const HEADER_BYTES_MAX: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::SourceRoot;
 
     #[test]
     fn elements_are_split_before_they_are_decoded() {

@@ -510,6 +510,11 @@ fn key(stamp: Stamp, hash: u128, plan: &Plan) -> u128 {
     hasher.0.digest128()
 }
 
+/// Differs whenever the rendition may: for `image.version`.
+pub(super) fn version(ask: &Ask) -> String {
+    format!("{:016x}", flight_key(ask) >> 64)
+}
+
 /// What is asked for by all who may share a flight: the state of a file stands for its content, which may not be known
 /// yet.
 fn flight_key(ask: &Ask) -> u128 {

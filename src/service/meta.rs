@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::Rendition;
 use super::derivatives::{Derivative, Kept};
 use crate::cache::{Entry, Stamp};
+use crate::catalog::Company;
 use crate::pixel::Size;
 use crate::plan::{Decision, FormatReason, Plan, Verdict};
 use crate::request::{Commands, Target};
@@ -69,6 +70,17 @@ impl Freshness {
     fn hurried(self) -> Self {
         let most = limits::HURRIED_TTL_S_MAX;
         Self { max_age_s: Some(self.max_age_s.map_or(most, |seconds| seconds.min(most))), ..self }
+    }
+}
+
+impl Freshness {
+    /// Of a reply that is no picture; `None`: nobody keeps it.
+    pub(super) fn in_hours(hours: Option<f64>, commands: &Commands, company: &Company) -> Self {
+        Self {
+            is_kept: commands.cache.client && hours.is_some(),
+            max_age_s: hours.map_or(Some(0), max_age_s),
+            stale_while_revalidate_s: company.stale_while_revalidate_s,
+        }
     }
 }
 

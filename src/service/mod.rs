@@ -6,13 +6,16 @@
 //! dropped their futures.
 
 mod answers;
+mod areas;
 mod derivatives;
 mod engines;
 pub mod explain;
 mod meta;
+mod properties;
 mod recent;
 mod sources;
 mod upgrades;
+mod words;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -25,8 +28,10 @@ use tokio::sync::Notify;
 use self::derivatives::{Derivative, Derivatives, Wanted};
 use self::meta::Outline;
 pub use self::meta::{Freshness, Meta};
+pub use self::properties::{error_in_form, utc};
 use self::sources::{Found, Sources};
 use self::upgrades::Finder;
+pub use self::words::Words;
 use crate::cache::{self, Cache, Stamp};
 use crate::catalog::{Catalog, Company, SourceRoot};
 use crate::codec::Allow;
@@ -34,7 +39,7 @@ use crate::config::{Config, EngineChoice};
 use crate::decide::Hints;
 use crate::error::{Error, Result};
 use crate::plan::{Decision, Header, Plan, Verdict};
-use crate::request::{Commands, Context, Target};
+use crate::request::{Commands, Context, Req, Target};
 use crate::sched::{Engines, Options, Sched};
 use crate::store::EXTENSIONS;
 use crate::telemetry::{Load, Telemetry, Timings};
@@ -79,12 +84,8 @@ pub struct Manners {
     pub varies_by: Vec<&'static str>,
     /// How much an error says: 0 and 1 its kind, 2 and 3 what is wrong and what to do.
     pub error_detail: u8,
-}
-
-impl Default for Manners {
-    fn default() -> Self {
-        Self { headers: Vec::new(), varies_by: Vec::new(), error_detail: 2 }
-    }
+    /// What kind of reply was asked for.
+    pub req: Req,
 }
 
 /// What `POST /v1/invalidate` names.
@@ -356,15 +357,17 @@ impl Service {
             headers: company.headers.clone(),
             varies_by: Vec::new(),
             error_detail: company.error_detail,
+            req: request::lenient_req(&request.query),
         };
         match request.target(&catalog) {
             Ok(target) => {
                 let varies = |commands: Commands| decide::varies_by(&commands, &target.company);
-                Manners { varies_by: target.commands().map(varies).unwrap_or_default(), ..of_company(&target.company) }
+                let varies_by = target.commands().map(varies).unwrap_or_default();
+                Manners { varies_by, req: target.req(), ..of_company(&target.company) }
             }
             Err(_) => {
                 let company = request.company(&catalog).or(catalog.default.as_ref());
-                company.map_or_else(Manners::default, of_company)
+                company.map_or_else(|| of_company(&Company::new("", SourceRoot::Nothing)), of_company)
             }
         }
     }

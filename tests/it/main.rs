@@ -28,3 +28,4 @@ mod support;
 mod systemd;
 mod taps;
 mod tidy;
+mod words;

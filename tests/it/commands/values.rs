@@ -162,7 +162,27 @@ const ROWS: &[Row] = &[
     row("id", &["", "x", "any thing, at all", "1e308"], &[], &[]),
     row("defaultImage", &["", "Co/B", "B:Large", "/Other/x"], &[], &[]),
     row("locale", &["", "de_AT", "anything"], &[], &[]),
-    row("req", &["img", "IMG"], &["image", "1", "img,xml"], &["tmb", "props,json", "saveToFile", "mbrSet"]),
+    row(
+        "req",
+        &["img", "IMG", "props", "PROPS,JSON", "exists,javascript", "userdata,xml,utf-16le", "resolve,text", "message"],
+        &[
+            "image",
+            "1",
+            "img,xml",
+            "props,yaml",
+            "props,",
+            "props,xml,UTF-8",
+            "userdata,json,UTF-8",
+            "targets,javascript",
+            "userdata,xml,ascii",
+            "userdata,xml,UTF-8,x",
+            "resolve,json",
+            "message,text",
+        ],
+        &["tmb", "mask", "set,json", "set", "saveToFile", "mbrSet"],
+    ),
+    row("handler", &["f", "Handler9"], &["", "a-b", "a.b", "a b", "é", "("], &[]),
+    row("message", &["", "any text"], &[], &[]),
 ];
 
 const PERCENT_GOOD: &[&str] = &["0", "-100", "100", "-0", "007"];
@@ -244,7 +264,8 @@ fn good_values_are_accepted_in_any_case_of_the_name() {
 fn bad_values_are_refused_by_name_and_value() {
     let common = bad_for_all();
     for row in ROWS {
-        let common = if ["id", "locale", "defaultImage"].contains(&row.name) { &[][..] } else { &common };
+        let common =
+            if ["id", "locale", "defaultImage", "handler", "message"].contains(&row.name) { &[][..] } else { &common };
         for value in row.bad.iter().copied().chain(common.iter().map(String::as_str)) {
             match parse(row.name, value) {
                 Err(error @ Error::Command { .. }) => {
