@@ -209,7 +209,7 @@ impl Service {
                 "image.pixTyp",
                 match native.model {
                     Model::Grey => "BW",
-                    Model::Rgb | Model::Ycbcr(_) => "RGB",
+                    Model::Rgb | Model::Ycbcr(_) | Model::Yuv => "RGB",
                     Model::Cmyk => "CMYK",
                 },
             ),
