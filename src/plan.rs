@@ -3,12 +3,16 @@
 //! Heads (`request`, `decide`) write it, hands (`engine`, `codec`) read it; it is all they share. Invariants: nothing
 //! downstream of a `Plan` reads the URL again; passes come in the order that [`Pass`] allows.
 
+mod operations;
+
 use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Axis, Kernel, point};
-use crate::pixel::{Chroma, Model, PixelFormat, Ratio, Size, WorkingSpace, YcbcrForm};
+pub use operations::{Cover, Grain, Grow, MaskUse, Morph, Noise, Point, Rotation, Tint, Turn, Unsharp};
+
+use crate::kernel::{Axis, Kernel};
+use crate::pixel::{Chroma, PixelFormat, Ratio, Size, WorkingSpace, YcbcrForm};
 
 /// Formats calotype reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,139 +84,6 @@ pub struct Resample {
     pub chroma_axis: Option<Axis>,
 }
 
-/// Parameters of the unsharp mask, ready for the engines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Unsharp {
-    /// Amount in 1/1024: 0 to 5120.
-    pub amount_q10: u16,
-    /// Effective radius in output pixels, in 2⁻²⁰ px.
-    pub radius_q20: u32,
-    /// Threshold in levels, 0 to 255.
-    pub threshold: u8,
-    /// Whether brightness alone is sharpened.
-    pub mono: bool,
-}
-
-impl Unsharp {
-    /// Effective radius in output pixels.
-    pub fn radius_px(&self) -> f64 {
-        f64::from(self.radius_q20) / f64::from(1 << 20)
-    }
-}
-
-/// Operations on one pixel at a time, in this order, one rounding after the last (protocol.md 2.6). The default does
-/// nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Point {
-    /// −100 to 100.
-    pub brightness: i8,
-    /// −100 to 100.
-    pub contrast: i8,
-    /// Shift of R, G and B, −100 to 100 each.
-    pub balance: [i8; 3],
-    /// Turn of the hue, 0 to 359 degrees.
-    pub hue: u16,
-    /// −100 (grey) to 100.
-    pub saturation: i8,
-    /// New colours by luma.
-    pub tint: Option<Tint>,
-    /// Negative.
-    pub invert: bool,
-}
-
-impl Point {
-    /// Levels of R, G and B in q6 after brightness, contrast and balance.
-    pub fn curves(&self) -> [[i16; 256]; 3] {
-        self.balance.map(|shift| point::curve(self.brightness, self.contrast, shift))
-    }
-
-    /// Saturation as a factor in 1/1024: 0 to 2048.
-    pub fn saturation_q10(&self) -> i32 {
-        (1024 * (100 + i32::from(self.saturation)) + 50) / 100
-    }
-
-    /// Whether each channel depends on itself alone.
-    pub fn is_by_channel(&self) -> bool {
-        self.hue == 0 && self.saturation == 0 && self.tint.is_none()
-    }
-
-    /// What it makes of a picture of `model`: grey stays grey unless something gives it colour.
-    pub fn model(&self, model: Model) -> Model {
-        let [r, g, b] = self.balance;
-        let is_grey = self.tint.is_none() && r == g && g == b;
-        if model == Model::Grey && is_grey { Model::Grey } else { Model::Rgb }
-    }
-}
-
-/// `op_colorize`: new colours by luma.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Tint {
-    /// What middle luma becomes: R G B.
-    pub colour: [u8; 3],
-    /// Whether luma is moved first so that its median is in the middle; [`Pass::Median`] comes before it then.
-    pub normalise: bool,
-    /// Contrast after that, 0 to 100; 0 without it.
-    pub contrast: u8,
-}
-
-/// `op_grow`: the largest or smallest level of each component within a disc.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Grow {
-    /// Radius of the disc, px, above 0.
-    pub radius_px: u16,
-    /// Which of the two.
-    pub morph: Morph,
-}
-
-impl Grow {
-    /// Powers of two, from 1 on, that a run of the disc's widest row can hold in a picture `w` px wide.
-    pub fn powers(&self, w: u32) -> u32 {
-        (2 * u32::from(self.radius_px) + 1).min(w).ilog2() + 1
-    }
-}
-
-/// What is taken of a disc.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Morph {
-    /// The largest level: bright grows.
-    Dilate,
-    /// The smallest: dark grows.
-    Erode,
-}
-
-/// `op_noise`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Noise {
-    /// 1 to 100.
-    pub amount: u8,
-    /// How it is spread.
-    pub grain: Grain,
-    /// The same in all colours.
-    pub mono: bool,
-    /// What tells one picture's noise from another's.
-    pub seed: u32,
-}
-
-impl Noise {
-    /// The factor of the engines' formulas, `engine::scalar::noise`.
-    pub fn strength(&self) -> i32 {
-        let amount = i32::from(self.amount);
-        match self.grain {
-            Grain::Uniform => (1632 * amount + 2) / 5,
-            Grain::Gaussian => (31_981 * amount + 5) / 10,
-        }
-    }
-}
-
-/// How noise is spread around 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Grain {
-    /// Every offset up to ±1.275 levels a percent is as likely.
-    Uniform,
-    /// As the normal distribution has it, σ half as large.
-    Gaussian,
-}
-
 /// What shows where the picture does not, or shines through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fill {
@@ -255,6 +126,12 @@ pub enum Pass {
     UnsharpH(Unsharp),
     /// Vertical blur, comparison and sharpening of the unsharp mask.
     UnsharpV(Unsharp),
+    /// Mirrored, or turned by quarters.
+    Turn(Turn),
+    /// Turned by any angle.
+    Rotate(Rotation),
+    /// Mask, a colour beneath, opacity.
+    Cover(Cover),
     /// The median luma of what is seen, for the next `Point`; the picture stays as it is.
     Median,
     /// Operations on one pixel at a time.
@@ -282,13 +159,16 @@ pub enum Pass {
 
 impl Pass {
     /// Names of all passes: shader file, entry point, scalar function, differential case.
-    pub const ALL: [&'static str; 15] = [
+    pub const ALL: [&'static str; 18] = [
         "ycbcr_to_rgb",
         "rgb_to_ycbcr",
         "load",
         "resize_h",
         "resize_v",
         "pack",
+        "turn",
+        "rotate",
+        "cover",
         "median",
         "point",
         "grow_h",
@@ -309,6 +189,9 @@ impl Pass {
             Self::ResizeH(_) => "resize_h",
             Self::ResizeV(_) => "resize_v",
             Self::Pack { .. } => "pack",
+            Self::Turn(_) => "turn",
+            Self::Rotate(_) => "rotate",
+            Self::Cover(_) => "cover",
             Self::Median => "median",
             Self::Point(_) => "point",
             Self::GrowH(_) => "grow_h",

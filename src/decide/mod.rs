@@ -24,7 +24,8 @@ pub fn decide(commands: &Commands, header: &Header, company: &Company, hints: &H
     let network = follows_network(commands, company).then(|| network(hints, &company.network_signals));
     let (width_max, width_has_ratio) = width_max(commands, company, hints);
     let plain = request::layout(commands, header.size, company, &Screen { ratio: Ratio::ONE, width_max })?;
-    plain.check(company.max_pix)?;
+    // Of a tile its own size counts, not that of the view it is cut from.
+    commands.rect.map_or(plain, |tile| plain.tile(&tile)).check(company.max_pix)?;
 
     let (mut dpr, mut dpr_reason) = match (asked_ratio(commands, company), hints.dpr) {
         (Asked::Nothing, _) => (Ratio::ONE, DprReason::Off),
@@ -45,7 +46,7 @@ pub fn decide(commands: &Commands, header: &Header, company: &Company, hints: &H
         (dpr, dpr_reason) = (plain.ratio_max(), DprReason::NoEnlargement);
     }
     let layout = request::layout(commands, header.size, company, &Screen { ratio: dpr, width_max })?;
-    let view = layout.clamped(company.max_pix).view;
+    let view = commands.rect.map_or_else(|| layout.clamped(company.max_pix).view, |tile| tile.size);
     let (encode, format_reason) = ladder(commands, company, hints, network, view);
     Ok(Decision { dpr, dpr_reason, width_max, network, encode, format_reason })
 }

@@ -77,6 +77,12 @@ impl JobShape {
                     size = *canvas;
                     format.alpha &= *fill == Fill::Transparent;
                 }
+                Pass::Turn(turn) => size = turn.turned(size),
+                Pass::Rotate(rotation) => {
+                    size = rotation.canvas;
+                    format.alpha = true;
+                }
+                Pass::Cover(cover) => format = PixelFormat { model: cover.model(format.model), alpha: true },
                 Pass::Point(point) => format.model = point.model(format.model),
                 Pass::Pack { .. }
                 | Pass::Median
@@ -95,6 +101,7 @@ impl JobShape {
                     let reach = whole_ns((4.0 * SigmaPx::from_radius(usm.radius_px()).0).ceil());
                     self.taps += samples * (2 * reach + 1);
                 }
+                Pass::Rotate(_) => self.taps += samples * 16,
                 // A comparison costs less than a tap, so this errs on the side of more.
                 Pass::GrowH(grow) => self.taps += samples * u64::from(grow.powers(size.w)),
                 Pass::GrowV(grow) => {
@@ -105,6 +112,8 @@ impl JobShape {
                 | Pass::RgbToYcbcr { .. }
                 | Pass::Load { .. }
                 | Pass::Pack { .. }
+                | Pass::Turn(_)
+                | Pass::Cover(_)
                 | Pass::Median
                 | Pass::Point(_)
                 | Pass::Noise(_)

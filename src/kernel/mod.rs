@@ -3,6 +3,7 @@
 //! Computed once, in f64, on the CPU, and handed to every engine unchanged, so that engines can differ only in the
 //! order of their sums.
 
+pub mod affine;
 mod disc;
 mod gaussian;
 pub mod point;

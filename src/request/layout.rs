@@ -1,25 +1,24 @@
 //! Sizes and places, in exact arithmetic: what of the source is shown, how large, and where in the view
 //! (protocol.md 2.2, 2.3, 3.1 steps 3 and 11 to 16, 4.3, 7). Rounding happens in `pixel::geometry` alone.
 
-use super::{Area, Commands, FitMode};
+use super::layer::{Layer, boxed, rect};
+use super::{Commands, FitMode, Tile};
 use crate::catalog::Company;
 use crate::error::{Error, Result};
 use crate::pixel::geometry::{self, Ratio, Rect, Size};
+use crate::plan::{Rotation, Turn};
 
 /// Where a request's picture goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// What of the source can be seen at all, in its pixels: all of it, but for a named crop.
-    pub within: Rect,
-    /// What `crop` cuts out, in pixels of the source: layer 0, and so the composite. May reach outside the source.
-    pub composite: Rect,
-    /// What of it `rgn` chooses, in pixels of the source too; the whole composite without `rgn`. May reach outside.
+    layer: Layer,
+    /// What of the composite `rgn` chooses, in its pixels; all of it without `rgn`. May reach outside.
     pub region: Rect,
-    /// View pixels per source pixel before any rounding, horizontally and vertically.
+    /// View pixels per composite pixel before any rounding, horizontally and vertically.
     pub factor: [Ratio; 2],
     /// Size of the scaled region.
     pub scaled: Size,
-    /// Size of the reply.
+    /// Size of the reply; of the view that `rect` cuts it from, until then.
     pub view: Size,
     /// Where the scaled region starts in the view, horizontally and vertically; below 0: pixels cut from its start.
     pub offset: [i64; 2],
@@ -48,10 +47,8 @@ pub struct Screen {
 /// `Request`: scaled beyond all measure.
 pub fn layout(commands: &Commands, source: Size, company: &Company, screen: &Screen) -> Result<Layout> {
     let within = commands.window.map_or(Ok(Rect::of(source)), |window| rect(window.area, source, "cropN"))?;
-    let cut = commands.crop.map_or(Ok(Rect::of(within.size())), |area| rect(area, within.size(), "cropN"))?;
-    let composite = Rect { x: within.x + cut.x, y: within.y + cut.y, ..cut };
-    let chosen = commands.rgn.map_or(Ok(Rect::of(composite.size())), |area| rect(area, composite.size(), "rgnN"))?;
-    let region = Rect { x: composite.x + chosen.x, y: composite.y + chosen.y, ..chosen };
+    let layer = Layer::new(&commands.layer, within)?;
+    let region = commands.rgn.map_or(Ok(Rect::of(layer.composite)), |area| rect(area, layer.composite, "rgnN"))?;
 
     let sides = [commands.wid, commands.hei].map(|side| side.map(|px| geometry::scaled(px, screen.ratio)));
     let (factor, boxed) = match commands.scl {
@@ -65,7 +62,7 @@ pub fn layout(commands: &Commands, source: Size, company: &Company, screen: &Scr
     let view = if boxed { Size::new(sides[0].unwrap_or(scaled.w), sides[1].unwrap_or(scaled.h)) } else { scaled };
     let stretched = commands.scl.is_none() && commands.fit.is_some_and(|fit| fit.mode == FitMode::Stretch);
     let align = if stretched { [Ratio::ZERO; 2] } else { commands.align };
-    Ok(Layout { within, composite, region, factor, scaled, view, offset: [0; 2], align }.placed())
+    Ok(Layout { layer, region, factor, scaled, view, offset: [0; 2], align }.placed())
 }
 
 /// The factors of `fit` and of DefaultPix, and whether the reply has the sides asked for (protocol.md 2.3).
@@ -102,21 +99,6 @@ fn fitted(
             let w = screen.width_max.map_or(w, |most| if w == 0 { most } else { w.min(most) });
             let (x, y) = (free(w, size.w), free(h, size.h));
             ([Ratio::ONE.min(x).min(y); 2], false)
-        }
-    }
-}
-
-/// A rectangle in pixels of a picture of `size`; parts are rounded each, halves up, sides at least 1.
-fn rect(area: Area, size: Size, key: &'static str) -> Result<Rect> {
-    match area {
-        Area::Pixels { x, y, w, h } => Ok(Rect { x, y, w, h }),
-        Area::Parts { x, y, w, h } => {
-            let at = |part: Ratio, of: u32| part.times(Ratio::int(i64::from(of))).round();
-            let side = |part: Ratio, of: u32| match geometry::scaled(of, part) {
-                px if px <= crate::limits::COMPOSITE_SIDE_MAX => Ok(px),
-                px => Err(Error::command(key, &format!("{px} px"), "at most 65535 pixels a side")),
-            };
-            Ok(Rect { x: at(x, size.w), y: at(y, size.h), w: side(w, size.w)?, h: side(h, size.h)? })
         }
     }
 }
@@ -165,7 +147,7 @@ impl Layout {
     /// `radius · min(1, s)` in 2⁻²⁰ px of the view, s being the factor, or the geometric mean of both where the picture
     /// is stretched (protocol.md 2.6).
     pub fn radius_q20(&self, radius: Ratio) -> u32 {
-        let [x, y] = self.factor;
+        let [x, y] = self.factor.map(|factor| factor.times(self.layer.factor));
         let q20 = if x == y {
             radius.times(x.min(Ratio::ONE)).times(Ratio::int(1 << 20)).round()
         } else {
@@ -193,81 +175,235 @@ impl Layout {
         u64::try_from(q10).unwrap_or(0)
     }
 
-    /// The visible part of the picture along both axes; `None` if nothing of it is visible.
-    pub fn spans(&self) -> Option<[Span; 2]> {
-        let (c, r, all) = (self.composite, self.region, self.within);
-        Some([
-            Span::new((c.x, c.w), (r.x, r.w), (all.x, all.w), self.scaled.w, self.offset[0], self.view.w)?,
-            Span::new((c.y, c.h), (r.y, r.h), (all.y, all.h), self.scaled.h, self.offset[1], self.view.h)?,
-        ])
+    /// The tile of a view that was laid out for the whole of it.
+    pub fn tile(self, tile: &Tile) -> Self {
+        let whole = self.enlarged(tile);
+        let [x, y] = whole.offset;
+        Self { view: tile.size, offset: [x - tile.x, y - tile.y], ..whole }
+    }
+
+    /// The whole view that a tile is cut from.
+    pub fn enlarged(self, tile: &Tile) -> Self {
+        let f = tile.scale;
+        let larger = |size: Size| Size::new(geometry::scaled(size.w, f), geometry::scaled(size.h, f));
+        let factor = self.factor.map(|factor| factor.times(f));
+        Self { factor, scaled: larger(self.scaled), view: larger(self.view), ..self }.placed()
+    }
+
+    /// What of the view layer 0 covers before its margins are added: first column and row, size.
+    pub(super) fn layer_in_view(&self) -> Option<([u32; 2], Size)> {
+        let turned = boxed(self.layer.turn.turned(self.layer.size), self.layer.degrees);
+        let [x, y] = self.layer.start;
+        self.in_view([(x, x + i64::from(turned.w)), (y, y + i64::from(turned.h))])
+    }
+
+    /// What of the view the composite covers.
+    pub(super) fn composite_in_view(&self) -> Option<([u32; 2], Size)> {
+        let Size { w, h } = self.layer.composite;
+        self.in_view([(0, i64::from(w)), (0, i64::from(h))])
+    }
+
+    /// Where the layer is turned by more than quarters: itself alone at the size that the view shows it in, before that.
+    pub(super) fn upright(&self) -> Option<Self> {
+        if self.layer.degrees == Ratio::ZERO {
+            return None;
+        }
+        let composite = self.layer.turn.turned(self.layer.size);
+        let view =
+            Size::new(geometry::scaled(composite.w, self.factor[0]), geometry::scaled(composite.h, self.factor[1]));
+        let layer = Layer { degrees: Ratio::ZERO, start: [0; 2], composite, ..self.layer };
+        Some(Self { layer, region: Rect::of(composite), scaled: view, view, offset: [0; 2], ..*self })
+    }
+
+    /// Where the pixels of a part of the view, its corner at `at`, lie on [`Self::upright`].
+    pub(super) fn rotation(&self, upright: &Self, at: [u32; 2], canvas: Size) -> Rotation {
+        let (sin, cos) = self.layer.degrees.to_f64().to_radians().sin_cos();
+        let Size { w, h } = boxed(upright.layer.composite, self.layer.degrees);
+        let sides = |size: Size| [f64::from(size.w), f64::from(size.h)];
+        let (boxed, layer, picture) =
+            ([f64::from(w), f64::from(h)], sides(upright.layer.composite), sides(upright.view));
+        let region = [(self.region.x, self.region.w), (self.region.y, self.region.h)];
+        let scaled = [self.scaled.w, self.scaled.h];
+        // Composite pixels per view pixel, and the first view pixel's centre from the middle of the box.
+        let per_view: [f64; 2] = std::array::from_fn(|i| f64::from(region[i].1) / f64::from(scaled[i]));
+        let [x, y] = std::array::from_fn(|i| {
+            let pixel = f64::from(at[i]) + 0.5 - self.offset[i] as f64;
+            pixel * per_view[i] + region[i].0 as f64 - self.layer.start[i] as f64 - boxed[i] / 2.0
+        });
+        let back = |[x, y]: [f64; 2]| [x * cos + y * sin, y * cos - x * sin];
+        let onto = |[x, y]: [f64; 2]| [x * picture[0] / layer[0], y * picture[1] / layer[1]];
+        #[expect(clippy::cast_possible_truncation, reason = "a float saturates when it is cast")]
+        let exact = |v: [f64; 2]| v.map(|v| (v * f64::from(1 << 16) * f64::from(1 << 16)).round() as i64);
+        let [u, v] = onto(back([x, y]));
+        Rotation {
+            canvas,
+            start: exact([u + picture[0] / 2.0 - 0.5, v + picture[1] / 2.0 - 0.5]),
+            column: exact(onto(back([per_view[0], 0.0]))),
+            row: exact(onto(back([0.0, per_view[1]]))),
+        }
+    }
+
+    /// The pixels of the view that a part of the composite touches.
+    fn in_view(&self, part: [(i64, i64); 2]) -> Option<([u32; 2], Size)> {
+        let along = |axis: usize, region: (i64, u32), composite: u32, scaled: u32, view: u32| {
+            let per_view = Ratio::new(i128::from(region.1), i128::from(scaled));
+            let offset = Ratio::int(self.offset[axis]);
+            let place = |at: i64| Ratio::int(at.clamp(0, i64::from(composite)) - region.0).over(per_view).plus(offset);
+            let (from, to) = part[axis];
+            let from = u32::try_from(place(from).floor().clamp(0, i64::from(view))).ok()?;
+            let to = u32::try_from(place(to).ceil().clamp(0, i64::from(view))).ok()?;
+            (from < to).then_some((from, to - from))
+        };
+        let Self { region, layer, scaled, view, .. } = self;
+        let (x, w) = along(0, (region.x, region.w), layer.composite.w, scaled.w, view.w)?;
+        let (y, h) = along(1, (region.y, region.h), layer.composite.h, scaled.h, view.h)?;
+        Some(([x, y], Size::new(w, h)))
+    }
+
+    /// The visible part of the picture; `None` if nothing of it is visible.
+    pub(super) fn shown(&self) -> Option<Shown> {
+        let turn = self.layer.turn;
+        let along = |axis: usize| {
+            let source = if turn.transposed { 1 - axis } else { axis };
+            let of = |rect: Rect| if source == 0 { (rect.x, rect.w) } else { (rect.y, rect.h) };
+            let side = |size: Size, axis: usize| if axis == 0 { size.w } else { size.h };
+            Along {
+                within: of(self.layer.within),
+                crop: of(self.layer.crop),
+                len: side(self.layer.size, source),
+                mirrored: turn.mirrored[axis],
+                start: self.layer.start[axis],
+                composite: side(self.layer.composite, axis),
+                region: if axis == 0 { (self.region.x, self.region.w) } else { (self.region.y, self.region.h) },
+                scaled: side(self.scaled, axis),
+                offset: self.offset[axis],
+                view: side(self.view, axis),
+            }
+            .span()
+        };
+        let (across, down) = (along(0)?, along(1)?);
+        let at = [across.first, down.first];
+        let spans = if turn.transposed { [down.span, across.span] } else { [across.span, down.span] };
+        Some(Shown { spans, turn, at })
     }
 }
 
-/// Along one axis: which samples of the source show in which pixels of the view.
+/// The visible part of the picture.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    /// As the source stands, horizontally and vertically.
+    pub(super) spans: [Span; 2],
+    /// How it stands in the view.
+    pub(super) turn: Turn,
+    /// First column and row of the view that show it, once it is turned.
+    pub(super) at: [u32; 2],
+}
+
+impl Shown {
+    /// Size of what is visible, as the source stands.
+    pub(super) fn size(&self) -> Size {
+        Size::new(self.spans[0].len, self.spans[1].len)
+    }
+}
+
+/// Along one axis of the source: which of its samples show in as many pixels of the view.
 ///
-/// View pixel `first + i` is centred on source coordinate `origin + (i + ½)·step`.
+/// Pixel `i` of them is centred on source coordinate `origin + (i + ½)·step`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// First view pixel that shows the picture.
-    pub first: u32,
+pub(super) struct Span {
     /// View pixels that show it, at least 1.
-    pub len: u32,
-    /// Source coordinate of the first view pixel's near edge; outside the source where that edge is soft.
-    pub origin: Ratio,
-    /// Source samples per view pixel: by the rounded size, so that the picture fills its rectangle exactly.
-    pub step: Ratio,
+    pub(super) len: u32,
+    /// Source coordinate of the first pixel's near edge; outside the source where that edge is soft.
+    pub(super) origin: Ratio,
+    /// Source samples per view pixel: by the rounded sizes, so that the picture fills its rectangle exactly.
+    pub(super) step: Ratio,
     /// First source sample of the composite …
-    pub src_first: u32,
+    pub(super) src_first: u32,
     /// … and how many there are.
-    pub src_len: u32,
+    pub(super) src_len: u32,
     /// Whether the picture ends inside a view pixel, so that its edge falls off: at the first and at the last pixel.
-    pub soft: [bool; 2],
+    pub(super) soft: [bool; 2],
 }
 
 impl Span {
-    fn new(
-        composite: (i64, u32),
-        region: (i64, u32),
-        within: (i64, u32),
-        scaled: u32,
-        offset: i64,
-        view: u32,
-    ) -> Option<Self> {
-        let step = Ratio::new(i128::from(region.1), i128::from(scaled));
-        let src_first = composite.0.max(within.0);
-        let src_end = (composite.0 + i64::from(composite.1)).min(within.0 + i64::from(within.1));
-        if src_first >= src_end {
+    /// Whether every view pixel is one source sample, untouched.
+    pub(super) fn is_copy(&self) -> bool {
+        self.step == Ratio::ONE && self.origin == Ratio::int(self.origin.floor())
+    }
+}
+
+/// Everything that [`Span`] follows from, along one axis of the view: first and length of what is in pixels of something
+/// else, lengths in their own.
+struct Along {
+    within: (i64, u32),
+    crop: (i64, u32),
+    /// Of the scaled layer.
+    len: u32,
+    mirrored: bool,
+    /// Of the layer in the composite.
+    start: i64,
+    composite: u32,
+    region: (i64, u32),
+    scaled: u32,
+    offset: i64,
+    view: u32,
+}
+
+/// A [`Span`], and the first view pixel that shows it.
+struct Placed {
+    span: Span,
+    first: u32,
+}
+
+impl Along {
+    fn span(&self) -> Option<Placed> {
+        let int = |n: u32| i64::from(n);
+        let per_view = Ratio::new(i128::from(self.region.1), i128::from(self.scaled));
+        let per_layer = Ratio::new(i128::from(self.crop.1), i128::from(self.len));
+        // What of the source is there, counted from the near edge of the crop as it stands in the composite.
+        let end = int(self.crop.1);
+        let there = [self.within.0 - self.crop.0, self.within.0 - self.crop.0 + int(self.within.1)];
+        let [from, to] = if self.mirrored { [end - there[1], end - there[0]] } else { there };
+        // The same in pixels of the composite, and cut by its edges.
+        let start = Ratio::int(self.start);
+        let edge = |sample: i64| Ratio::int(sample.clamp(0, end)).over(per_layer).plus(start);
+        let near = edge(from).max(Ratio::ZERO);
+        let far = edge(to).min(Ratio::int(int(self.composite)));
+        if near >= far {
             return None;
         }
-        // A source coordinate in view pixels: what the region's own edges do, its neighbours do too.
-        let place = |edge: i64| Ratio::int(edge - region.0).over(step).plus(Ratio::int(offset));
-        let (near, far) = (place(src_first), place(src_end));
-        let view = i64::from(view);
+        // Whole samples: one that is cut in two is seen as a whole by the windows that reach it.
+        let sample = |at: Ratio| at.minus(start).times(per_layer);
+        let (low, high) = (sample(near).floor(), sample(far).ceil());
+
+        // In view pixels: what the region's own edges do, its neighbours do too.
+        let place = |at: Ratio| at.minus(Ratio::int(self.region.0)).over(per_view).plus(Ratio::int(self.offset));
+        let (near, far, view) = (place(near), place(far), int(self.view));
         let (first, soft_first) =
             if near <= Ratio::ZERO { (0, false) } else { (near.floor(), near != Ratio::int(near.floor())) };
-        let (end, soft_last) =
+        let (last, soft_last) =
             if far >= Ratio::int(view) { (view, false) } else { (far.ceil(), far != Ratio::int(far.ceil())) };
-        if first >= end {
+        if first >= last {
             return None;
         }
-        Some(Self {
-            first: u32::try_from(first).ok()?,
-            len: u32::try_from(end - first).ok()?,
-            origin: Ratio::int(first - offset).times(step).plus(Ratio::int(region.0)),
+        let step = per_view.times(per_layer);
+        let len = u32::try_from(last - first).ok()?;
+        let composite = Ratio::int(first - self.offset).times(per_view).plus(Ratio::int(self.region.0));
+        let origin = sample(composite);
+        let (origin, src_first, soft) = if self.mirrored {
+            let far = origin.plus(step.times(Ratio::int(int(len))));
+            (Ratio::int(end).minus(far), end - high, [soft_last, soft_first])
+        } else {
+            (origin, low, [soft_first, soft_last])
+        };
+        let span = Span {
+            len,
+            origin: origin.plus(Ratio::int(self.crop.0)),
             step,
-            src_first: u32::try_from(src_first).ok()?,
-            src_len: u32::try_from(src_end - src_first).ok()?,
-            soft: [soft_first, soft_last],
-        })
-    }
-
-    /// Whether every view pixel is one source sample, untouched.
-    pub fn is_copy(&self) -> bool {
-        self.step == Ratio::ONE
-    }
-
-    /// Whether it shows in all `view` pixels.
-    pub fn covers(&self, view: u32) -> bool {
-        self.first == 0 && self.len == view && self.soft == [false; 2]
+            src_first: u32::try_from(src_first + self.crop.0).ok()?,
+            src_len: u32::try_from(high - low).ok()?,
+            soft,
+        };
+        Some(Placed { span, first: u32::try_from(first).ok()? })
     }
 }

@@ -7,6 +7,7 @@
 mod colour;
 mod effects;
 mod grammar;
+mod layer;
 mod layout;
 mod lock;
 mod object;
@@ -28,6 +29,7 @@ use crate::limits;
 use crate::pixel::{Chroma, Ratio, Size};
 
 pub use effects::Effects;
+pub use layer::{LayerCommands, Margins};
 pub use layout::{Layout, Screen, layout};
 pub use object::Object;
 pub use planner::plan;
@@ -50,8 +52,10 @@ pub struct Commands {
     pub align: [Ratio; 2],
     /// Region of the composite that the view shows.
     pub rgn: Option<Area>,
-    /// What of the source is the composite.
-    pub crop: Option<Area>,
+    /// What the composite is made of.
+    pub layer: LayerCommands,
+    /// A tile of the view is the reply.
+    pub rect: Option<Tile>,
     /// Opaque colour behind the picture.
     pub bgc: Option<[u8; 3]>,
     /// Filter of all scaling.
@@ -86,6 +90,8 @@ pub struct Commands {
     pub message: String,
     /// The variables as they are at the end.
     variables: Variables,
+    /// Whether what is being read stands behind `layer=0`.
+    is_in_layer: bool,
     /// Names nobody knows, each once, in order, cut and made printable: for `X-Image-Serving-Ignored`.
     pub ignored: Vec<String>,
 }
@@ -158,6 +164,19 @@ pub enum Area {
         /// Height, above 0.
         h: Ratio,
     },
+}
+
+/// `rect`: a part of the finished view, counted in its pixels after it is scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// Left edge.
+    pub x: i64,
+    /// Top edge.
+    pub y: i64,
+    /// Size of the reply.
+    pub size: Size,
+    /// How much larger the view is made first.
+    pub scale: Ratio,
 }
 
 /// A named crop: it comes before everything else, and says how large a reply is that names no size.
@@ -393,6 +412,14 @@ impl Commands {
             self.ignored.push(shown);
         }
         Ok(())
+    }
+
+    /// Whether a pixel of the view depends on its neighbours there, or on all of them.
+    fn looks_around(&self) -> bool {
+        let Effects { point, grow, blur, noise } = self.effects;
+        let sharpens = [self.usm, self.usm_r].iter().any(|usm| usm.amount.is_positive() && usm.radius.is_positive());
+        let measures = point.tint.is_some_and(|tint| tint.normalise);
+        self.sharpen || sharpens || measures || grow != 0 || blur.is_positive() || noise.is_some()
     }
 
     /// Whether the view may outgrow the picture.

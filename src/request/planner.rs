@@ -5,8 +5,12 @@
 //! | decode | | planes as stored where that saves work, else R G B |
 //! | enlarge Y Cb Cr | `YcbcrToRgb` | conversion first where there are fewer samples |
 //! | cut | `Place` | a small part of a large source is wanted, or no scaling at all |
+//! | mask | `Cover` | the source's alpha does not count as it is |
 //! | scale | `Load ResizeH ResizeV Pack`, the cheaper direction first | an axis is not a plain copy |
 //! | convert | `YcbcrToRgb` | something after it needs R G B, or chroma is shared anew |
+//! | turn | `Turn` | mirrored, or turned by quarters |
+//! | cover | `Cover`, `Place` before it where it reaches beyond the picture | colours beneath, opacity |
+//! | rotate | `Rotate`, between those of layer and composite | by more than quarters |
 //! | effects | `Point`, or `Point Median Point` | asked for |
 //! | | `GrowH GrowV`, then `Load ResizeH ResizeV Pack` by a Gaussian, once or twice, then `Noise` | asked for |
 //! | sharpen | `Sharpen`, then `UnsharpH UnsharpV` of `op_usm`, then of `op_usmR` | asked for |
@@ -16,14 +20,16 @@
 //! Only the visible part of the scaled picture is ever computed. Sharpening comes before padding and sees the visible
 //! part's edges repeated: no halo against the background.
 
-use super::layout::{Layout, Screen, Span, layout};
-use super::{Commands, Unsharpen};
+use super::layout::{Layout, Screen, Shown, Span, layout};
+use super::{Commands, Tile, Unsharpen};
 use crate::catalog::Company;
 use crate::error::{Error, Result};
 use crate::kernel::{Axis, Edge, Kernel};
 use crate::limits;
 use crate::pixel::{Chroma, Model, Ratio, Rect, Size, WorkingSpace, YcbcrForm};
-use crate::plan::{self, Decision, DecodeAs, EncodeLadder, EncodeSpec, Fill, Header, Pass, Plan, Resample, Unsharp};
+use crate::plan::{
+    self, Cover, Decision, DecodeAs, EncodeLadder, EncodeSpec, Fill, Header, MaskUse, Pass, Plan, Resample, Unsharp,
+};
 
 /// The plan of a request over a source.
 ///
@@ -32,22 +38,39 @@ use crate::plan::{self, Decision, DecodeAs, EncodeLadder, EncodeSpec, Fill, Head
 pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &Decision) -> Result<Plan> {
     let screen = Screen { ratio: decision.dpr, width_max: decision.width_max };
     let mut layout = layout(commands, header.size, company, &screen)?;
-    if decision.dpr == Ratio::ONE {
+    let tile = commands.rect;
+    if let Some(tile) = &tile {
+        layout.tile(tile).check(company.max_pix)?;
+    } else if decision.dpr == Ratio::ONE {
         layout.check(company.max_pix)?;
     } else {
         layout = layout.clamped(company.max_pix);
     }
     let requested = decision.encode.requested;
-    check_ceilings(layout.view, &requested)?;
-    commands.effects.check(&layout)?;
-    let fits = |spec: &EncodeSpec| layout.view.w.max(layout.view.h) <= spec.side_max();
+    let view = tile.map_or(layout.view, |tile| tile.size);
+    check_ceilings(view)?;
+    check_format(view, &requested)?;
+    let fits = |spec: &EncodeSpec| view.w.max(view.h) <= spec.side_max();
     let candidates: Vec<EncodeSpec> = decision.encode.candidates.iter().copied().filter(fits).collect();
     // Candidates are made of the same pixels, each converted as it needs them.
     let converts_to = requested.form().filter(|form| candidates.is_empty() && *form != YcbcrForm::Full);
+    // A tile must look as if it were cut from the finished view: what looks at neighbours gets the whole of it.
+    let cut_out = tile.filter(|_| commands.looks_around());
+    layout = match (&tile, &cut_out) {
+        (Some(tile), None) => layout.tile(tile),
+        (_, Some(tile)) => layout.enlarged(tile),
+        (None, None) => layout,
+    };
+    check_ceilings(layout.upright().map_or(layout.view, |upright| upright.view))?;
+    check_ceilings(layout.view)?;
+    commands.effects.check(&layout)?;
+
     let order = Order { commands, header, company, layout: &layout, encode: &requested, converts_to };
     let (decode, mut passes) = order.passes();
     seed(&mut passes, header.size);
-    Ok(Plan { source: header.size, decode, size: layout.view, passes, encode: EncodeLadder { requested, candidates } })
+    passes.extend(cut_out.map(|tile| order.cut_out(&tile)));
+    passes.extend(order.conversion(decode, &passes));
+    Ok(Plan { source: header.size, decode, size: view, passes, encode: EncodeLadder { requested, candidates } })
 }
 
 /// Gives noise a seed of its own: the same for the same passes, whatever they are encoded to.
@@ -61,7 +84,7 @@ fn seed(passes: &mut [Pass], source: Size) {
     }
 }
 
-fn check_ceilings(view: Size, encode: &EncodeSpec) -> Result<()> {
+fn check_ceilings(view: Size) -> Result<()> {
     let side = view.w.max(view.h);
     if side > limits::VIEW_SIDE_MAX {
         return Err(Error::MaxPix { size: [view.w, view.h], max: [limits::VIEW_SIDE_MAX; 2] });
@@ -70,7 +93,11 @@ fn check_ceilings(view: Size, encode: &EncodeSpec) -> Result<()> {
         let want = format!("a reply of at most {} pixels", limits::VIEW_PIXELS_MAX);
         return Err(Error::Request { got: view.to_string(), want: want.into() });
     }
-    if side > encode.side_max() {
+    Ok(())
+}
+
+fn check_format(view: Size, encode: &EncodeSpec) -> Result<()> {
+    if view.w.max(view.h) > encode.side_max() {
         let want = format!("a format that can hold {view} pixels (at most {} a side here)", encode.side_max());
         return Err(Error::command("fmt", encode.name(), want));
     }
@@ -88,14 +115,9 @@ struct Order<'a> {
 }
 
 impl Order<'_> {
-    fn passes(&self) -> (DecodeAs, Vec<Pass>) {
-        let (decode, mut passes) = self.up_to_view();
-        if let Some(form) = self.converts_to
-            && self.is_rgb(decode, &passes)
-        {
-            passes.push(Pass::RgbToYcbcr { form });
-        }
-        (decode, passes)
+    /// What R G B is made into after these passes, if they end in it.
+    fn conversion(&self, decode: DecodeAs, passes: &[Pass]) -> Option<Pass> {
+        self.converts_to.filter(|_| self.is_rgb(decode, passes)).map(|form| Pass::RgbToYcbcr { form })
     }
 
     /// Whether these passes end in R G B.
@@ -110,46 +132,70 @@ impl Order<'_> {
             Pass::YcbcrToRgb => Model::Rgb,
             Pass::Place { fill: Fill::Opaque([r, g, b]), .. } if r != g || g != b => Model::Rgb,
             Pass::Point(point) if matches!(model, Model::Grey | Model::Rgb) => point.model(model),
+            Pass::Cover(cover) if matches!(model, Model::Grey | Model::Rgb) => cover.model(model),
             _ => model,
         });
         model == Model::Rgb
     }
 
-    fn up_to_view(&self) -> (DecodeAs, Vec<Pass>) {
-        let Some(spans) = self.layout.spans() else {
-            // Nothing of the picture is visible: it comes to stand just right of the view.
-            return (DecodeAs::Rgb, vec![self.place(offset_i32(i64::from(self.layout.view.w)), 0)]);
+    /// Up to the finished view.
+    fn passes(&self) -> (DecodeAs, Vec<Pass>) {
+        let is_hidden = self.is_hidden();
+        let upright = self.layout.upright();
+        let shown = upright.as_ref().unwrap_or(self.layout).shown();
+        let is_seen = !is_hidden && (upright.is_none() || self.layout.composite_in_view().is_some());
+        let Some(shown) = shown.filter(|_| is_seen) else { return (DecodeAs::Rgb, self.unseen()) };
+        if shown.spans.iter().all(Span::is_copy) { self.copied(&shown) } else { self.scaled(&shown) }
+    }
+
+    /// Where nothing of the picture is visible, a colour beneath it may be.
+    fn unseen(&self) -> Vec<Pass> {
+        let layer = &self.commands.layer;
+        let coloured =
+            [(layer.colour, self.layout.layer_in_view()), (layer.background, self.layout.composite_in_view())];
+        let area = coloured.into_iter().find_map(|(colour, area)| area.filter(|_| colour[3] > 0 && !self.is_hidden()));
+        let Some((at, size)) = area else {
+            // It comes to stand just right of the view.
+            return vec![self.place([self.layout.view.w, 0])];
         };
-        if spans.iter().all(Span::is_copy) { self.copied(&spans) } else { self.scaled(&spans) }
+        let beside = Pass::Place { canvas: size, x: offset_i32(i64::from(size.w)), y: 0, fill: Fill::Transparent };
+        let mut finish = Finish { passes: vec![beside], at, size, has_alpha: true };
+        self.cover(&mut finish);
+        finish.passes.extend(self.commands.effects.passes(self.layout, finish.size, self.company.working_space));
+        finish.passes.push(self.place(finish.at));
+        finish.passes
     }
 
     /// At scale 1: every visible sample is a sample of the source.
-    fn copied(&self, spans: &[Span; 2]) -> (DecodeAs, Vec<Pass>) {
-        let [x, y] = spans;
-        let visible = Size::new(x.len, y.len);
+    fn copied(&self, shown: &Shown) -> (DecodeAs, Vec<Pass>) {
+        let [x, y] = &shown.spans;
+        let visible = shown.size();
         let whole = visible == self.header.size;
-        let finishing = self.finishing(visible);
-        if whole && finishing.is_empty() && !self.needs_place(spans, false) && self.stays_ycbcr() {
+        let finish = self.finish(shown, false);
+        if whole && finish.passes.is_empty() && !self.needs_place(&finish) && self.stays_ycbcr() {
             return (DecodeAs::Native, Vec::new());
         }
         let mut passes = Vec::new();
         // At scale 1 `origin` is a whole sample, and inside the source.
         let (left, top) = (-offset_i32(x.origin.floor()), -offset_i32(y.origin.floor()));
         let covers = visible == self.layout.view;
-        if !whole && covers && finishing.is_empty() {
-            return (DecodeAs::Rgb, vec![self.place(left, top)]);
+        if !whole && covers && finish.passes.is_empty() && self.mask().is_none() {
+            let canvas = self.layout.view;
+            return (DecodeAs::Rgb, vec![Pass::Place { canvas, x: left, y: top, fill: self.fill() }]);
         }
         if !whole {
             passes.push(Pass::Place { canvas: visible, x: left, y: top, fill: Fill::Transparent });
         }
-        passes.extend(finishing);
-        if self.needs_place(spans, false) {
-            passes.push(self.place(offset_i32(i64::from(x.first)), offset_i32(i64::from(y.first))));
+        passes.extend(self.mask());
+        passes.extend(finish.passes.iter().copied());
+        if self.needs_place(&finish) {
+            passes.push(self.place(finish.at));
         }
         (DecodeAs::Rgb, passes)
     }
 
-    fn scaled(&self, spans: &[Span; 2]) -> (DecodeAs, Vec<Pass>) {
+    fn scaled(&self, shown: &Shown) -> (DecodeAs, Vec<Pass>) {
+        let spans = &shown.spans;
         let soft = spans.iter().any(|span| span.soft != [false; 2]);
         let space = self.company.working_space;
         let kernel = self.commands.res_mode.unwrap_or(self.company.res_mode);
@@ -161,10 +207,10 @@ impl Order<'_> {
             && !self.header.converts_profile
             && space == WorkingSpace::Encoded
             && cut.is_none();
-        let visible = Size::new(spans[0].len, spans[1].len);
+        let visible = shown.size();
         let enlarges = visible.pixels() > self.header.size.pixels();
-        let finishing = self.finishing(visible);
-        let placed = self.needs_place(spans, soft);
+        let finish = self.finish(shown, soft);
+        let placed = self.needs_place(&finish);
 
         let mut passes = Vec::new();
         if ycbcr && enlarges {
@@ -175,22 +221,22 @@ impl Order<'_> {
             passes.push(Pass::Place { canvas: cut.size(), x, y, fill: Fill::Transparent });
         }
         let source = cut.unwrap_or(Rect::of(self.header.size));
-        let stays = self.stays_ycbcr() && finishing.is_empty() && !placed;
+        let stays = self.stays_ycbcr() && finish.passes.is_empty() && !placed;
         let chroma = (ycbcr && !enlarges && native.model == Model::Ycbcr(Chroma::Half)).then_some(if stays {
             Chroma::Half
         } else {
             Chroma::Full
         });
+        passes.extend(self.mask());
         passes.push(Pass::Load { space, add_alpha: soft && !native.alpha });
         passes.extend(resizes(spans, source, kernel, chroma));
         passes.push(Pass::Pack { space });
         if ycbcr && !enlarges && !stays {
             passes.push(Pass::YcbcrToRgb);
         }
-        passes.extend(finishing);
+        passes.extend(finish.passes.iter().copied());
         if placed {
-            let [x, y] = spans.map(|span| offset_i32(i64::from(span.first)));
-            passes.push(self.place(x, y));
+            passes.push(self.place(finish.at));
         }
         (if ycbcr { DecodeAs::Native } else { DecodeAs::Rgb }, passes)
     }
@@ -212,26 +258,69 @@ impl Order<'_> {
     }
 
     /// Whether the picture must still be put on the view: padded, or flattened.
-    fn needs_place(&self, spans: &[Span; 2], soft: bool) -> bool {
-        let view = self.layout.view;
-        let fills = Size::new(spans[0].len, spans[1].len) == view;
-        !fills || ((self.header.native.alpha || soft) && !self.commands.fmt.alpha)
+    fn needs_place(&self, finish: &Finish) -> bool {
+        finish.size != self.layout.view || finish.has_alpha && !self.commands.fmt.alpha
     }
 
-    fn place(&self, x: i32, y: i32) -> Pass {
-        let fill = if self.commands.fmt.alpha {
+    /// On the view, its corner at `at`.
+    fn place(&self, at: [u32; 2]) -> Pass {
+        let [x, y] = at.map(|at| offset_i32(i64::from(at)));
+        Pass::Place { canvas: self.layout.view, x, y, fill: self.fill() }
+    }
+
+    /// A tile of the finished view.
+    fn cut_out(&self, tile: &Tile) -> Pass {
+        Pass::Place { canvas: tile.size, x: offset_i32(-tile.x), y: offset_i32(-tile.y), fill: self.fill() }
+    }
+
+    /// What shows where the picture does not.
+    fn fill(&self) -> Fill {
+        if self.commands.fmt.alpha {
             Fill::Transparent
         } else {
             Fill::Opaque(self.commands.bgc.unwrap_or(self.company.bkg_color))
-        };
-        Pass::Place { canvas: self.layout.view, x, y, fill }
+        }
     }
 
     /// What is done to the visible picture at its final size.
-    fn finishing(&self, visible: Size) -> Vec<Pass> {
-        let mut passes = self.commands.effects.passes(self.layout, visible, self.company.working_space);
-        passes.extend(self.sharpening());
-        passes
+    fn finish(&self, shown: &Shown, soft: bool) -> Finish {
+        let passes = (!shown.turn.is_none()).then_some(Pass::Turn(shown.turn)).into_iter().collect();
+        let size = shown.turn.turned(shown.size());
+        let mut finish = Finish { passes, at: shown.at, size, has_alpha: self.header.native.alpha || soft };
+        self.cover(&mut finish);
+        finish.passes.extend(self.commands.effects.passes(self.layout, finish.size, self.company.working_space));
+        finish.passes.extend(self.sharpening());
+        finish
+    }
+
+    /// Nothing of the layer is seen at all.
+    fn is_hidden(&self) -> bool {
+        let layer = &self.commands.layer;
+        layer.is_hidden || layer.mask == MaskUse::Invert && !self.header.native.alpha
+    }
+
+    /// What counts of the source's own alpha: before any scaling, which would lose the colours beneath it.
+    fn mask(&self) -> Option<Pass> {
+        let mask = self.commands.layer.mask;
+        let counts = mask != MaskUse::Norm && self.header.native.alpha;
+        counts.then_some(Pass::Cover(Cover { mask, ..Cover::NONE }))
+    }
+
+    /// What comes of its transparency: of the layer's, then of the composite's.
+    fn cover(&self, finish: &mut Finish) {
+        let layer = &self.commands.layer;
+        match self.layout.upright() {
+            None => finish.cover(layer.colour, layer.opacity, self.layout.layer_in_view()),
+            Some(upright) => {
+                finish.cover(layer.colour, layer.opacity, Some(([0; 2], upright.view)));
+                if let Some((at, size)) = self.layout.composite_in_view() {
+                    finish.fill([0; 2], upright.view);
+                    finish.passes.push(Pass::Rotate(self.layout.rotation(&upright, at, size)));
+                    (finish.at, finish.size, finish.has_alpha) = (at, size, true);
+                }
+            }
+        }
+        finish.cover(layer.background, layer.opacity_composite, self.layout.composite_in_view());
     }
 
     fn sharpening(&self) -> Vec<Pass> {
@@ -241,6 +330,38 @@ impl Order<'_> {
         let masks = masks.iter().filter_map(|(unsharpen, radius)| unsharp(unsharpen, *radius));
         let sharpen = self.commands.sharpen.then_some(Pass::Sharpen);
         sharpen.into_iter().chain(masks.flat_map(|mask| [Pass::UnsharpH(mask), Pass::UnsharpV(mask)])).collect()
+    }
+}
+
+/// What is done to the visible picture once it has its size, and where it stands in the view then.
+struct Finish {
+    passes: Vec<Pass>,
+    at: [u32; 2],
+    size: Size,
+    has_alpha: bool,
+}
+
+impl Finish {
+    /// Surrounded by what is clear, so that it fills a part of the view.
+    fn fill(&mut self, at: [u32; 2], size: Size) {
+        if (at, size) != (self.at, self.size) {
+            let along = |axis: usize| offset_i32(i64::from(self.at[axis]) - i64::from(at[axis]));
+            self.passes.push(Pass::Place { canvas: size, x: along(0), y: along(1), fill: Fill::Transparent });
+            (self.at, self.size, self.has_alpha) = (at, size, true);
+        }
+    }
+
+    /// A colour beneath, wherever `area` reaches, then opacity.
+    fn cover(&mut self, under: [u8; 4], opacity: u16, area: Option<([u32; 2], Size)>) {
+        let is_coloured = under[3] > 0;
+        if let Some((at, size)) = area.filter(|_| is_coloured) {
+            self.fill(at, size);
+        }
+        if is_coloured && self.has_alpha || opacity < Cover::NONE.opacity {
+            let under = if self.has_alpha { under } else { [0; 4] };
+            self.passes.push(Pass::Cover(Cover { under, opacity, ..Cover::NONE }));
+            self.has_alpha = true;
+        }
     }
 }
 

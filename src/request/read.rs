@@ -3,10 +3,12 @@
 //! Each reader answers `Refused::Bad` where the value is not in its command's grammar or range, `Refused::NotYet` where
 //! the protocol knows the value and calotype does not do it.
 
-use super::{Area, CacheUse, Commands, Dpr, FitMode, OutputFormat, Quality, Refused, ServerCache, Unsharpen, colour};
+use super::{
+    Area, CacheUse, Commands, Dpr, FitMode, OutputFormat, Quality, Refused, ServerCache, Tile, Unsharpen, colour,
+};
 use crate::kernel::Kernel;
 use crate::limits;
-use crate::pixel::{Chroma, Ratio};
+use crate::pixel::{Chroma, Ratio, Size};
 use crate::request::{Fit, Format};
 
 pub(super) type Answer = Result<(), Refused>;
@@ -63,12 +65,21 @@ pub(super) fn rgn_n(commands: &mut Commands, value: &str) -> Answer {
 }
 
 pub(super) fn crop(commands: &mut Commands, value: &str) -> Answer {
-    commands.crop = Some(area_px(value)?);
+    commands.layer.crop = Some(area_px(value)?);
     Ok(())
 }
 
 pub(super) fn crop_n(commands: &mut Commands, value: &str) -> Answer {
-    commands.crop = Some(area_n(value)?);
+    commands.layer.crop = Some(area_n(value)?);
+    Ok(())
+}
+
+pub(super) fn rect(commands: &mut Commands, value: &str) -> Answer {
+    let mut items = value.splitn(5, ',');
+    let four: Vec<&str> = items.by_ref().take(4).collect();
+    let Area::Pixels { x, y, w, h } = area_px(&four.join(","))? else { return Err(Refused::Bad) };
+    let scale = items.next().map_or(Ok(Ratio::ONE), |item| positive(item, 1_000_000))?;
+    commands.rect = Some(Tile { x, y, size: Size::new(w, h), scale });
     Ok(())
 }
 
@@ -317,7 +328,7 @@ pub(super) fn switched(item: &str) -> Result<bool, Refused> {
     }
 }
 
-fn positive(item: &str, most: i64) -> Result<Ratio, Refused> {
+pub(super) fn positive(item: &str, most: i64) -> Result<Ratio, Refused> {
     real(item, 6).filter(|n| n.is_positive() && *n <= Ratio::int(most)).ok_or(Refused::Bad)
 }
 

@@ -5,7 +5,7 @@
 //! "expected …" is the row's `range`). The user manual's table is printed from here.
 
 use super::{Commands, Refused};
-use super::{effects, read};
+use super::{effects, layer, read};
 
 /// What a command belongs to; decides where it goes when no `layer=` stands before it (protocol.md 2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +152,9 @@ const TINT: &str =
 const OBJECT: &str = "an object, Company/Asset";
 const UNSHARP: &str = "amount 0 to 5, then radius 0 to 250, threshold an integer 0 to 255, mono 0 or 1";
 const RECT_PX: &str = "integers x,y of -2147483647 to 2147483647 and w,h of 1 to 65535";
+const TILE: &str =
+    "integers x,y of -2147483647 to 2147483647 and w,h of 1 to 65535, then a scale above 0, at most 1000000";
+const PLACE: &str = "two integers from -2147483647 to 2147483647";
 const RECT_N: &str = "numbers x,y of -1000 to 1000 and w,h above 0, at most 1000, as parts of the picture";
 
 const REQ: &str = "img, or props, imageprops, catalogprops, exists, imageset, validate or xlate (each then text, javascript, \
@@ -174,7 +177,7 @@ pub const COMMANDS: &[Command] = &[
     .or("fit,0"),
     Command::done("rgn", View, "x,y,w,h px", RECT_PX, read::rgn).or("the whole composite"),
     Command::done("rgnN", View, "x,y,w,h parts", RECT_N, read::rgn_n).or("0,0,1,1"),
-    Command::not_yet("rect", View, "x,y,w,h[,scale]", "a tile of the finished view"),
+    Command::done("rect", View, "x,y,w,h[,scale]", TILE, read::rect).or("the whole view"),
     Command::done("align", View, "h,v", "two numbers from -1 to 1", read::align).or("0,0"),
     Command::done("bgc", View, "colour", COLOUR, read::bgc).or("BkgColor"),
     Command::done("crop", Layer0, "x,y,w,h px", RECT_PX, read::crop).or("the whole source"),
@@ -184,28 +187,29 @@ pub const COMMANDS: &[Command] = &[
     Command::not_yet("clipPath", Composite, "path data", PATH_DATA),
     Command::not_yet("clipXPath", Composite, "path data", PATH_DATA),
     Command::not_yet("clipXPathE", Composite, "names", PATHS),
-    Command::not_yet("size", Layer0, "w,h px", "two sides, 0 to follow the aspect").or("0,0").but(&["0,0"]),
+    Command::done("size", Layer0, "w,h px", "two integers from 0 (follows the aspect) to 65535", layer::size).or("0,0"),
     Command::not_yet("sizeN", Layer0, "w,h parts", "two parts of layer 0; not for layer 0"),
-    Command::not_yet("scale", Layer0, "factor", "a number above 0").but(&["1"]),
+    Command::done("scale", Layer0, "factor", "a number above 0, at most 1000000", layer::scale).or("1"),
     Command::not_yet("res", Layer0, "dpi", "a number above 0"),
-    Command::not_yet("rotate", Layer0, "degrees", "a number, clockwise").or("0").but(&["0"]),
-    Command::not_yet("flip", Composite, "lr|ud|lrud", "lr, ud or lrud"),
-    Command::not_yet("extend", Layer0, "left,top,right,bottom px", "four integers").or("0,0,0,0").but(&["0,0,0,0"]),
-    Command::not_yet("extendN", Layer0, "left,top,right,bottom parts", "four numbers").or("0,0,0,0").but(&["0,0,0,0"]),
-    Command::not_yet("anchor", Layer0, "x,y px", "two integers"),
-    Command::not_yet("anchorN", Layer0, "x,y parts", "two numbers from -0.5 to 0.5"),
-    Command::not_yet("origin", Layer0, "x,y px", "two integers"),
-    Command::not_yet("originN", Layer0, "x,y parts", "two numbers from -0.5 to 0.5"),
+    Command::done("rotate", Layer0, "degrees", "a number, clockwise", layer::rotate).or("0"),
+    Command::done("flip", Composite, "lr|ud|lrud", "lr, ud or lrud", layer::flip),
+    Command::done("extend", Layer0, "left,top,right,bottom px", "four integers from -65535 to 65535", layer::extend)
+        .or("0,0,0,0"),
+    Command::done("extendN", Layer0, "left,top,right,bottom parts", "four numbers from -1000 to 1000", layer::extend_n)
+        .or("0,0,0,0"),
+    Command::done("anchor", Layer0, "x,y px", PLACE, layer::place_px),
+    Command::done("anchorN", Layer0, "x,y parts", "two numbers from -0.5 to 0.5", layer::place_n),
+    Command::done("origin", Layer0, "x,y px", PLACE, layer::place_px),
+    Command::done("originN", Layer0, "x,y parts", "two numbers from -0.5 to 0.5", layer::place_n),
     Command::not_yet("perspective", Layer0, "8 numbers[,R1|R2|R3|R3Tn]", "four corners"),
     Command::not_yet("perspectiveN", Layer0, "8 numbers[,R1|R2|R3|R3Tn]", "four corners"),
-    Command::not_yet("bgColor", Layer0, "colour", COLOUR).or("0,0,0,0").but(&["0,0,0,0"]),
-    Command::not_yet("color", Layer0, "colour", COLOUR).or("0,0,0,0").but(&["0,0,0,0"]),
-    Command::not_yet("opac", Composite, "opacity[,fill]", "integers from 0 to 100")
-        .or("100,100")
-        .but(&["100", "100,100"]),
+    Command::done("bgColor", Layer0, "colour", COLOUR, layer::bg_color).or("0,0,0,0"),
+    Command::done("color", Layer0, "colour", COLOUR, layer::color).or("0,0,0,0"),
+    Command::done("opac", Composite, "opacity[,fill]", "an integer from 0 to 100, then another", layer::opac)
+        .or("100,100"),
     Command::not_yet("mask", Layer0, "object", OBJECT),
-    Command::not_yet("maskUse", Layer0, "norm|invert|off", "norm, invert or off").or("norm").but(&["norm"]),
-    Command::not_yet("hide", Layer0, "0|1", SWITCH).or("0").but(&["0"]),
+    Command::done("maskUse", Layer0, "norm|invert|off", "norm, invert or off", layer::mask_use).or("norm"),
+    Command::done("hide", Layer0, "0|1", SWITCH, layer::hide).or("0"),
     Command::not_yet("blendMode", Layer, "keyword", "norm, dissolve, lighten, darken, mult or screen")
         .or("norm")
         // Ignored for layer 0 and the composite, the only ones there are.
@@ -303,7 +307,7 @@ pub const COMMANDS: &[Command] = &[
     Command::not_yet("pathAttr", Layer, "attributes", "attributes of a path"),
     Command::not_yet("textFlowPath", Layer, "path data", PATH_DATA),
     Command::not_yet("textFlowXPath", Layer, "path data", PATH_DATA),
-    Command::not_yet("layer", Layer, "number[,name] | comp", "a layer").or("comp").but(&["comp"]),
+    Command::done("layer", Layer, "number[,name] | comp", "0, or comp", layer::layer).partly().or("comp"),
     Command::not_yet("effect", Layer, "number[,name]", "an effect of a layer"),
     Command::not_yet("src", Layer, "object", OBJECT),
     Command::not_yet("pos", Layer, "x,y px", "two integers").or("0,0"),

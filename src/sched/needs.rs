@@ -80,6 +80,12 @@ fn passes_bytes_max(header: &Header, plan: &Plan) -> (u64, PixelFormat) {
                 most = most.max(held.saturating_add(bytes(format, size, 4)));
                 continue;
             }
+            Pass::Turn(turn) => size = turn.turned(size),
+            Pass::Rotate(rotation) => {
+                size = rotation.canvas;
+                format.alpha = true;
+            }
+            Pass::Cover(cover) => format = PixelFormat { model: cover.model(format.model), alpha: true },
             // It writes nothing.
             Pass::Median => continue,
             Pass::Point(point) => format.model = point.model(format.model),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::plan::{
-    Decision, DecodeAs, EncodeSpec, Fill, Grain, Header, Morph, Pass, Plan, Point, Resample, Unsharp, Verdict,
+    Decision, DecodeAs, EncodeSpec, Fill, Grain, Header, MaskUse, Morph, Pass, Plan, Point, Resample, Unsharp, Verdict,
 };
 
 /// What was found of a source.
@@ -95,6 +95,24 @@ fn pass(pass: &Pass) -> Value {
         Pass::Pack { space } => json!({ "space": space.name() }),
         Pass::ResizeH(resample) | Pass::ResizeV(resample) => resized(resample),
         Pass::UnsharpH(unsharp) | Pass::UnsharpV(unsharp) => sharpened(unsharp),
+        Pass::Rotate(rotation) => json!({
+            "width": rotation.canvas.w,
+            "height": rotation.canvas.h,
+            "degrees": (-rotation.column[1] as f64).atan2(rotation.column[0] as f64).to_degrees(),
+        }),
+        Pass::Cover(cover) => json!({
+            "mask": match cover.mask {
+                MaskUse::Norm => "norm",
+                MaskUse::Invert => "invert",
+                MaskUse::Off => "off",
+            },
+            "under": cover.under,
+            "opacity": f64::from(cover.opacity) / 10_000.0,
+        }),
+        Pass::Turn(turn) => json!({
+            "transposed": turn.transposed,
+            "mirrored": turn.mirrored,
+        }),
         Pass::Point(point) => operations(point),
         Pass::GrowH(grow) | Pass::GrowV(grow) => json!({
             "radius_px": grow.radius_px,

@@ -53,11 +53,19 @@ pub(crate) fn header(source: &str) -> Header {
     Header { format, size, native, converts_profile: false, orientation: 1, decoder_bytes: 0 }
 }
 
+/// A plan over an R G B picture of `size`.
+pub(crate) fn plan_over(size: Size, query: &str, company: &Company) -> Result<Plan, Error> {
+    planned(&Header { size, ..header("T") }, query, company)
+}
+
 pub(crate) fn plan(source: &str, query: &str, company: &Company) -> Result<Plan, Error> {
+    planned(&header(source), query, company)
+}
+
+fn planned(header: &Header, query: &str, company: &Company) -> Result<Plan, Error> {
     let commands = request::parse(query, company)?;
-    let header = header(source);
-    let decision = decide(&commands, &header, company, &Hints::default())?;
-    request::plan(&commands, &header, company, &decision)
+    let decision = decide(&commands, header, company, &Hints::default())?;
+    request::plan(&commands, header, company, &decision)
 }
 
 /// A plan on one line.
@@ -83,6 +91,19 @@ fn shown(plan: &Plan) -> String {
         out += pass.name();
         match pass {
             Pass::YcbcrToRgb | Pass::Median | Pass::Sharpen | Pass::Pack { .. } | Pass::RgbToYcbcr { .. } => {}
+            Pass::Rotate(rotation) => {
+                let scaled = |[x, y]: [i64; 2]| [x, y].map(|v| v as f64 / 4_294_967_296.0);
+                let ([x, y], [u, v]) = (scaled(rotation.start), scaled(rotation.column));
+                write!(out, " {} from {x:.4},{y:.4} by {u:.4},{v:.4}", rotation.canvas).expect("a String");
+            }
+            Pass::Cover(cover) => {
+                let [r, g, b, a] = cover.under;
+                write!(out, " {:?} {r:02x}{g:02x}{b:02x}{a:02x} {}", cover.mask, cover.opacity).expect("a String");
+            }
+            Pass::Turn(turn) => {
+                let words = [(turn.transposed, " transposed"), (turn.mirrored[0], " lr"), (turn.mirrored[1], " ud")];
+                words.iter().filter(|(is, _)| *is).for_each(|(_, word)| out += word);
+            }
             Pass::Point(point) => operations(&mut out, point),
             Pass::GrowH(grow) | Pass::GrowV(grow) => {
                 write!(out, " {:?} {}px", grow.morph, grow.radius_px).expect("a String")

@@ -135,6 +135,14 @@ fn shows(reply: &Reply, row: &Row) -> Result<(), String> {
             return Err(format!("VP8, VP8L: {chunks:?}"));
         }
     }
+    if let Some(corner) = row.content.corner {
+        let (right, bottom) = (size.w - 1, size.h - 1);
+        for (x, y) in [(0, 0), (right, 0), (0, bottom), (right, bottom)] {
+            bars::shows(&picture, x, y, corner)?;
+        }
+    }
+    let upright = row.content.place.as_ref().map_or(size, |place| place.size());
+    let picture = row.content.turn.map_or_else(|| picture.clone(), |turn| picture.turned_back(turn, upright));
     match &row.content.place {
         Some(place) => bars::check(&picture, row.source(), place, row.mime.as_deref() == Some("image/jpeg")),
         None => Ok(()),

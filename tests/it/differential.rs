@@ -9,7 +9,10 @@ use calotype::engine::scalar::Scalar;
 use calotype::engine::simd::{Level, Simd};
 use calotype::kernel::{Axis, Edge, Kernel};
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Ratio, Size, WorkingSpace, YcbcrForm, testcard};
-use calotype::plan::{DecodeAs, Fill, Grain, Grow, Morph, Noise, Pass, Plan, Point, Resample, Tint, Unsharp};
+use calotype::plan::{
+    Cover, DecodeAs, Fill, Grain, Grow, MaskUse, Morph, Noise, Pass, Plan, Point, Resample, Rotation, Tint, Turn,
+    Unsharp,
+};
 
 use crate::codecs::{corpus, decode_as};
 use crate::support::{
@@ -55,6 +58,21 @@ fn resize_h() {
 #[test]
 fn resize_v() {
     every_engine_equals_scalar("resize_v");
+}
+
+#[test]
+fn turns() {
+    every_engine_equals_scalar("turn");
+}
+
+#[test]
+fn rotate() {
+    every_engine_equals_scalar("rotate");
+}
+
+#[test]
+fn cover() {
+    every_engine_equals_scalar("cover");
 }
 
 #[test]
@@ -187,6 +205,37 @@ fn cases(pass: &str) -> Vec<Case> {
         }
         "resize_h" => resizes(&mut random, true),
         "resize_v" => resizes(&mut random, false),
+        "turn" => each(ON_RGB, &mut random, Tolerance::Exact, |size, _, _| {
+            Turn::ALL.map(|turn| plan(size, turn.turned(size), vec![Pass::Turn(turn)])).to_vec()
+        }),
+        "rotate" => each(ON_RGB, &mut random, Tolerance::Exact, |size, _, random| {
+            let mut plans = Vec::new();
+            for degrees in [1.0_f64, -17.5, 45.0, 80.0] {
+                let (sin, cos) = degrees.to_radians().sin_cos();
+                #[expect(clippy::cast_possible_truncation, reason = "a few samples a pixel")]
+                let exact = |x: f64, y: f64| [x, y].map(|v| (v * f64::from(1_u32 << 31) * 2.0) as i64);
+                let canvas = Size::new(size.w + random.within(0, 9), size.h + random.within(0, 5));
+                let start = exact(
+                    f64::from(random.within(0, 300)) / 100.0 - 2.0,
+                    f64::from(random.within(0, 300)) / 70.0 - 2.0,
+                );
+                let rotation = Rotation { canvas, start, column: exact(cos, -sin), row: exact(sin, 0.7 * cos) };
+                plans.push(plan(size, canvas, vec![Pass::Rotate(rotation)]));
+            }
+            plans
+        }),
+        "cover" => each(ON_RGB, &mut random, Tolerance::Exact, |size, _, random| {
+            let mut plans = Vec::new();
+            for mask in [MaskUse::Norm, MaskUse::Invert, MaskUse::Off] {
+                for (alpha, opacity) in [(0, 10_000), (0, 6_300), (255, 10_000), (100, 5_000), (1, 0)] {
+                    let [r, g, b] = random_colour(random);
+                    for under in [[r, g, b, alpha], [r, r, r, alpha]] {
+                        plans.push(plan(size, size, vec![Pass::Cover(Cover { mask, under, opacity })]));
+                    }
+                }
+            }
+            plans
+        }),
         "median" => each(ON_RGB, &mut random, Tolerance::Exact, |size, _, random| {
             let tints = [(random_colour(random), 0), (random_colour(random), 30), ([0, 128, 255], 100)];
             let plans = tints.map(|(colour, contrast)| {

@@ -6,7 +6,7 @@ use calotype::engine::Engine;
 use calotype::engine::scalar;
 use calotype::kernel::{Axis, Edge, Kernel};
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Ratio, Size, WorkingSpace, YcbcrForm};
-use calotype::plan::{Grain, Grow, Morph, Noise, Pass, Point, Tint, Unsharp};
+use calotype::plan::{Grain, Grow, Morph, Noise, Pass, Point, Rotation, Tint, Turn, Unsharp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -316,6 +316,176 @@ fn a_normalised_tint_puts_its_colour_in_the_middle() {
         }
         assert!(there > 4, "no pixel has the median");
     });
+}
+
+/// Quarters and mirrors are the symmetries of a square: what they do one after the other is what their sum does at once.
+#[test]
+fn turns_add_up() {
+    let mut random = SplitMix64::new("turns_add_up");
+    let source = Arc::new(picture(Content::Noise, Size::new(37, 70), PixelFormat::RGBA, &mut random));
+    let turned = |engine: &dyn Engine, source: &Arc<Image>, turn: Turn| {
+        let plans = [plan(source.size(), turn.turned(source.size()), vec![Pass::Turn(turn)])];
+        Arc::new(render(engine, source, &plans).remove(0).expect("nothing cancels it"))
+    };
+    let none = Turn::default();
+    each_engine(|engine| {
+        let name = engine.name();
+        let exact = |what: &str, want: &Image, got: &Image| {
+            assert_close(&format!("{name} {what}"), want, got, Tolerance::Exact)
+        };
+        exact("mirrored", &flipped(&source), &turned(engine, &source, none.flipped([true, false])));
+        let transposed = Turn { transposed: true, ..none };
+        exact("transposed", &self::transposed(&source), &turned(engine, &source, transposed));
+        // Clockwise: the first column, read upwards, becomes the first row.
+        let quarter = turned(engine, &source, none.quarter());
+        let column: Vec<u8> = (0..70).rev().map(|y| source.planes()[1].row(y)[0]).collect();
+        assert_eq!(quarter.planes()[1].row(0), column, "{name}");
+        for turn in Turn::ALL {
+            let once = turned(engine, &source, turn);
+            exact("quarter", &turned(engine, &once, none.quarter()), &turned(engine, &source, turn.quarter()));
+            for flip in [[true, false], [false, true], [true, true]] {
+                exact("flip", &turned(engine, &once, none.flipped(flip)), &turned(engine, &source, turn.flipped(flip)));
+            }
+        }
+    });
+}
+
+/// Turning a source and laying it out is laying it out turned: sizes, cuts and margins follow the picture.
+#[test]
+fn a_turned_request_is_a_request_for_a_turned_picture() {
+    let company = crate::commands::company();
+    let mut random = SplitMix64::new("a_turned_request_is_a_request_for_a_turned_picture");
+    let engine = scalar::Scalar;
+    for (size, plain, query, turn) in [
+        (Size::new(61, 40), "wid=20&fmt=png", "wid=20&fmt=png&flip=lr", Turn::default().flipped([true, false])),
+        (
+            Size::new(61, 40),
+            "wid=23&hei=31&align=-1,0.5&fmt=png",
+            "wid=31&hei=23&align=-0.5,-1&fmt=png&rotate=90",
+            Turn::default().quarter(),
+        ),
+        (
+            Size::new(61, 40),
+            "crop=3,5,40,30&wid=17&fmt=png-alpha&extend=1,2,3,4",
+            "crop=3,5,40,30&hei=17&fmt=png-alpha&rotate=90&extend=4,1,2,3",
+            Turn::default().quarter(),
+        ),
+        (
+            Size::new(61, 40),
+            "rgn=5,6,30,20&scl=1.7&fmt=png",
+            "rgn=26,6,30,20&scl=1.7&fmt=png&flip=lr",
+            Turn::default().flipped([true, false]),
+        ),
+        (
+            Size::new(61, 40),
+            "extend=7,0,-9,3&scl=2.1&fmt=png-alpha",
+            "extend=7,0,-9,3&scl=2.1&fmt=png-alpha&flip=lrud",
+            Turn::default().flipped([true, true]),
+        ),
+        (
+            Size::new(61, 40),
+            "size=100,0&extend=5,6,7,8&wid=33&fmt=png-alpha",
+            "size=100,0&extend=7,8,5,6&wid=33&fmt=png-alpha&rotate=180",
+            Turn::default().quarter().quarter(),
+        ),
+    ] {
+        let source = Arc::new(picture(Content::Noise, size, PixelFormat::RGB, &mut random));
+        let image = |query: &str| {
+            let plan = crate::commands::plan_over(size, query, &company).unwrap_or_else(|e| panic!("{query}: {e}"));
+            Arc::new(render(&engine, &source, &[Arc::new(plan)]).remove(0).expect("nothing cancels it"))
+        };
+        let plain_image = image(plain);
+        let plans = [plan(plain_image.size(), turn.turned(plain_image.size()), vec![Pass::Turn(turn)])];
+        let want = render(&engine, &plain_image, &plans).remove(0).expect("nothing cancels it");
+        assert_close(query, &want, &image(query), Tolerance::Levels(1));
+    }
+}
+
+/// A tile is what a pair of scissors cuts from the finished view.
+#[test]
+fn tiles_are_cut_from_the_finished_view() {
+    let company = crate::commands::company();
+    let mut random = SplitMix64::new("tiles_are_cut_from_the_finished_view");
+    let size = Size::new(120, 90);
+    let source = Arc::new(picture(Content::Opaque, size, PixelFormat::RGB, &mut random));
+    let image = |query: &str| {
+        let plan = crate::commands::plan_over(size, query, &company).unwrap_or_else(|e| panic!("{query}: {e}"));
+        Arc::new(render(&scalar::Scalar, &source, &[Arc::new(plan)]).remove(0).expect("nothing cancels it"))
+    };
+    for query in
+        ["wid=50&hei=50", "scl=1&op_invert=1", "wid=70&op_usm=2,3", "scl=2&op_blur=4&rotate=90", "wid=60&op_noise=9"]
+    {
+        let view = image(&format!("{query}&fmt=png"));
+        for (x, y) in [(0, 0), (13, 7), (-4, 20), (30, 41)] {
+            let canvas = Size::new(31, 23);
+            let fill = calotype::plan::Fill::Opaque([255; 3]);
+            let cut = [plan(view.size(), canvas, vec![Pass::Place { canvas, x: -x, y: -y, fill }])];
+            let want = render(&scalar::Scalar, &view, &cut).remove(0).expect("nothing cancels it");
+            let tile = format!("{query}&fmt=png&rect={x},{y},31,23");
+            assert_close(&tile, &want, &image(&tile), Tolerance::Levels(1));
+        }
+    }
+    // At another scale coordinates are counted in the scaled view.
+    let half = image("wid=60&fmt=png");
+    let tile = image("wid=120&fmt=png&rect=0,0,60,45,0.5");
+    assert_close("half", &half, &tile, Tolerance::Levels(1));
+}
+
+/// Turned there and back, a smooth picture is what it was where nothing of its edges comes in; turned by nothing, all of it.
+#[test]
+fn rotations_go_there_and_back() {
+    let size = Size::new(80, 60);
+    let mut source = Image::new(size, PixelFormat::RGB);
+    for (c, plane) in source.planes_mut().iter_mut().enumerate() {
+        for y in 0..60 {
+            for (x, v) in plane.row_mut(y).iter_mut().enumerate() {
+                let wave = ((x as f64 + 3.0 * c as f64) / 9.0).sin() + (y as f64 / 7.0).cos();
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "28 to 228")]
+                {
+                    *v = (128.0 + 50.0 * wave) as u8;
+                }
+            }
+        }
+    }
+    let source = Arc::new(source);
+    #[expect(clippy::cast_possible_truncation, reason = "small numbers")]
+    let exact = |v: [f64; 2]| v.map(|v| (v * 4_294_967_296.0).round() as i64);
+    // About the middle of the picture, which stays in the middle.
+    let about = |degrees: f64| {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        let start = [39.5 - 39.5 * cos - 29.5 * sin, 29.5 + 39.5 * sin - 29.5 * cos];
+        Rotation { canvas: size, start: exact(start), column: exact([cos, -sin]), row: exact([sin, cos]) }
+    };
+    each_engine(|engine| {
+        let name = engine.name();
+        let still = operated(engine, &source, &[Pass::Rotate(about(0.0))]);
+        assert_eq!(&still.planes()[..3], source.planes(), "{name}: turned by nothing");
+        for degrees in [12.0, -33.3, 90.0] {
+            let there = operated(engine, &source, &[Pass::Rotate(about(degrees)), Pass::Rotate(about(-degrees))]);
+            for c in 0..3 {
+                for y in 22..38 {
+                    for x in 32..48 {
+                        let (was, is) = (source.planes()[c].row(y)[x], there.planes()[c].row(y)[x]);
+                        assert!(was.abs_diff(is) <= 3, "{name} {degrees}: ({x}, {y}) was {was}, is {is}");
+                    }
+                }
+            }
+        }
+    });
+    // Clockwise: what was at the top comes to stand on the right.
+    let mut top = Image::new(Size::new(61, 61), PixelFormat::GREY);
+    top.planes_mut()[0].row_mut(5)[28..33].fill(200);
+    let company = crate::commands::company();
+    let turned = |query: &str| {
+        let plan = crate::commands::plan_over(top.size(), query, &company).expect("a good query");
+        render(&scalar::Scalar, &Arc::new(top.clone()), &[Arc::new(plan)]).remove(0).expect("nothing cancels it")
+    };
+    for (query, quarter) in [("rotate=89.999999&fmt=png&bgc=0", true), ("rotate=90&fmt=png&bgc=0", true)] {
+        let got = turned(query);
+        let at = got.planes()[0].data().iter().enumerate().max_by_key(|(_, v)| **v).expect("pixels").0;
+        let (x, y) = (at % got.size().w as usize, at / got.size().w as usize);
+        assert_eq!(quarter, (54..=57).contains(&x) && (27..=34).contains(&y), "{query}: {x},{y} of {}", got.size());
+    }
 }
 
 /// The definition itself, pixel by pixel: nothing of runs or halves.

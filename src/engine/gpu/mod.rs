@@ -8,6 +8,7 @@
 mod adapter;
 mod context;
 mod fault;
+mod outcomes;
 pub mod pipelines;
 mod pool;
 mod shape;

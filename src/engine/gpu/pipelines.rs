@@ -4,9 +4,9 @@
 //! text; workgroups have [`WORKGROUP`] invocations in every pass. `tests/it/shaders.rs` holds table and files together.
 
 use super::uniforms::{
-    GrowHUniform, GrowVUniform, LoadUniform, MedianUniform, NoiseUniform, PackUniform, PlaceUniform, PointUniform,
-    ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform, SharpenUniform, UnsharpHUniform, UnsharpVUniform,
-    YcbcrToRgbUniform,
+    CoverUniform, GrowHUniform, GrowVUniform, LoadUniform, MedianUniform, NoiseUniform, PackUniform, PlaceUniform,
+    PointUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform, RotateUniform, SharpenUniform, TurnUniform,
+    UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
 };
 use crate::plan::Pass;
 
@@ -76,6 +76,9 @@ pub const TABLE: [Row; Pass::ALL.len()] = [
     row!("resize_h", ResizeHUniform, SRC_TABLES_DST),
     row!("resize_v", ResizeVUniform, SRC_TABLES_DST),
     row!("pack", PackUniform, SRC_DST),
+    row!("turn", TurnUniform, SRC_DST),
+    row!("rotate", RotateUniform, SRC_TABLES_DST),
+    row!("cover", CoverUniform, SRC_DST),
     row!("median", MedianUniform, SRC_DST),
     row!("point", PointUniform, SRC_BESIDE_TABLES_DST),
     row!("grow_h", GrowHUniform, SRC_DST),

@@ -8,19 +8,19 @@
 //! order or whose axes leave the picture is an error here, never an out-of-range read there.
 
 use super::fault::Fault;
+use super::outcomes::{Direction, flip, is_mono, loaded, misplanned, placed, resized};
 use super::pipelines::{Shader, WORKGROUP};
 use super::pool::MEASURED_BYTES;
 use super::shape::{Shape, quads};
 use super::tables::Table;
 use super::uniforms::{
-    GrowHUniform, GrowVUniform, LoadUniform, MedianUniform, NO_PLANE, NoiseUniform, PackUniform, PlaceUniform,
-    PointUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform, SharpenUniform, Uniform, UnsharpHUniform,
-    UnsharpVUniform, YcbcrToRgbUniform,
+    CoverUniform, GrowHUniform, GrowVUniform, LoadUniform, MedianUniform, NO_PLANE, NoiseUniform, PackUniform,
+    PlaceUniform, PointUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform, RotateUniform, SharpenUniform,
+    TurnUniform, Uniform, UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
 };
-use crate::error::{Error, Result};
-use crate::kernel::Axis;
+use crate::error::Result;
 use crate::pixel::{Chroma, Model, PixelFormat, Size, WorkingSpace, YcbcrForm};
-use crate::plan::{Fill, Grain, Grow, Morph, Noise, Pass, Plan, Point, Resample, Unsharp};
+use crate::plan::{Cover, Fill, Grain, Grow, MaskUse, Noise, Pass, Plan, Point, Resample, Rotation, Turn, Unsharp};
 
 /// The buffers a step can read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -171,6 +171,9 @@ impl Recorder<'_> {
             (State::Blurred(src, at, blurred), Pass::UnsharpV(usm)) => {
                 self.unsharp_v(pass, src, at, blurred, usm, is_last)
             }
+            (State::Packed(src, at), Pass::Turn(turn)) => self.turn(pass, src, at, *turn, is_last),
+            (State::Packed(src, at), Pass::Rotate(rotation)) => self.rotate(pass, src, at, rotation, is_last),
+            (State::Packed(src, at), Pass::Cover(cover)) => self.cover(pass, src, at, cover, is_last),
             (State::Packed(src, at), Pass::Median) if !is_last => self.median(pass, src, at),
             (State::Packed(src, at), Pass::Point(point)) => self.point(pass, src, at, point, is_last),
             (State::Packed(src, at), Pass::GrowH(grow)) => self.grow_h(pass, src, at, grow),
@@ -352,6 +355,73 @@ impl Recorder<'_> {
         });
         let table = Some(Table::Gaussian(usm.radius_q20));
         self.packed(pass, uniform, table, (at, Some(blurred)), src, src.quad_grid(), is_last)
+    }
+
+    fn turn(&mut self, pass: &Pass, src: Shape, at: Role, turn: Turn, is_last: bool) -> Result<()> {
+        if src.half_planes() {
+            return Err(misplanned(pass.name()));
+        }
+        let dst = Shape::of(turn.turned(src.full), src.format);
+        let [mirrored, flipped] = turn.mirrored.map(u32::from);
+        let uniform = Uniform::new(&TurnUniform {
+            src_first: 0,
+            dst_first: 0,
+            transposed: u32::from(turn.transposed),
+            mirrored,
+            flipped,
+            _pad0: 0,
+            _pad1: 0,
+            _pad2: 0,
+            src_full: src.full(),
+            dst_full: dst.full(),
+        });
+        self.packed(pass, uniform, None, (at, None), dst, dst.quad_grid(), is_last)
+    }
+
+    fn rotate(&mut self, pass: &Pass, src: Shape, at: Role, rotation: &Rotation, is_last: bool) -> Result<()> {
+        if !matches!(src.format.model, Model::Grey | Model::Rgb) {
+            return Err(misplanned(pass.name()));
+        }
+        let dst = Shape::of(rotation.canvas, PixelFormat { alpha: true, ..src.format });
+        let uniform = Uniform::new(&RotateUniform {
+            src_first: 0,
+            dst_first: 0,
+            table_first: 0,
+            colours: src.colours(),
+            src_full: src.full(),
+            dst_full: dst.full(),
+            alpha: src.alpha(),
+            _pad0: 0,
+            _pad1: 0,
+            _pad2: 0,
+        });
+        let [x, y, _] = dst.quad_grid();
+        self.packed(pass, uniform, Some(Table::Rotation(*rotation)), (at, None), dst, [x, y, 1], is_last)
+    }
+
+    fn cover(&mut self, pass: &Pass, src: Shape, at: Role, cover: &Cover, is_last: bool) -> Result<()> {
+        if !matches!(src.format.model, Model::Grey | Model::Rgb) {
+            return Err(misplanned(pass.name()));
+        }
+        let dst = Shape::of(src.full, PixelFormat { model: cover.model(src.format.model), alpha: true });
+        let uniform = Uniform::new(&CoverUniform {
+            src_first: 0,
+            dst_first: 0,
+            colours: src.colours(),
+            dst_colours: dst.colours(),
+            full: src.full(),
+            alpha: src.alpha(),
+            mask: match cover.mask {
+                MaskUse::Norm => 0,
+                MaskUse::Invert => 1,
+                MaskUse::Off => 2,
+            },
+            opacity: u32::from(cover.opacity),
+            _pad0: 0,
+            under: cover.under.map(u32::from),
+        });
+        let [x, y, _] = dst.quad_grid();
+        self.packed(pass, uniform, None, (at, None), dst, [x, y, 1], is_last)
     }
 
     /// The picture stays where it is.
@@ -584,74 +654,4 @@ impl Recorder<'_> {
         });
         Ok(())
     }
-}
-
-/// Shape after `load`.
-fn loaded(src: Shape, space: WorkingSpace, add_alpha: bool) -> Result<Shape> {
-    let format = PixelFormat { alpha: src.format.alpha || add_alpha, ..src.format };
-    let linear_is_defined = matches!(format.model, Model::Grey | Model::Rgb);
-    if (space == WorkingSpace::Linear && !linear_is_defined) || (format.alpha && src.half != src.full) {
-        return Err(misplanned("load"));
-    }
-    Ok(Shape { format, ..src })
-}
-
-#[derive(Clone, Copy)]
-enum Direction {
-    Horizontal,
-    Vertical,
-}
-
-/// Shape after one half of the resize.
-fn resized(src: Shape, resample: &Resample, direction: Direction) -> Result<Shape> {
-    let turn = |size: Size, axis: &Axis| {
-        let (from, to) = match direction {
-            Direction::Horizontal => (size.w, Size::new(axis.dst_len, size.h)),
-            Direction::Vertical => (size.h, Size::new(size.w, axis.dst_len)),
-        };
-        let is_inside = axis.src_len > 0 && axis.src_first.checked_add(axis.src_len).is_some_and(|end| end <= from);
-        let is_plan = is_inside && axis.dst_len > 0 && axis.step.is_positive();
-        if is_plan { Ok(to) } else { Err(misplanned("an axis outside the picture")) }
-    };
-    let full = turn(src.full, &resample.axis)?;
-    let half = match resample.chroma_axis {
-        Some(axis) if src.half_planes() => turn(src.half, &axis)?,
-        None if src.half_planes() => return Err(misplanned("half-size chroma without an axis")),
-        Some(_) | None => full,
-    };
-    Ok(Shape { full, half, ..src })
-}
-
-/// The bits of a level that its key has the other way round.
-fn flip(grow: &Grow) -> u32 {
-    match grow.morph {
-        Morph::Dilate => 0,
-        Morph::Erode => 255,
-    }
-}
-
-/// Whether brightness alone is sharpened; `None` where sharpening is not defined.
-fn is_mono(format: PixelFormat, usm: &Unsharp) -> Option<bool> {
-    match format.model {
-        Model::Rgb => Some(usm.mono),
-        Model::Grey => Some(false),
-        Model::Ycbcr(_) | Model::Yuv | Model::Cmyk => None,
-    }
-}
-
-/// Format of a placed picture, as `scalar::place` says; `None` where placing is not defined.
-fn placed(src: Shape, canvas: Size, offset: [i32; 2], fill: Fill) -> Option<PixelFormat> {
-    let model = match (src.format.model, fill) {
-        (Model::Grey, Fill::Opaque([r, g, b])) if r != g || g != b => Model::Rgb,
-        (Model::Grey | Model::Rgb, _) => src.format.model,
-        (Model::Ycbcr(_) | Model::Yuv | Model::Cmyk, _) => return None,
-    };
-    let covers = |offset: i32, len: u32, view: u32| offset <= 0 && i64::from(offset) + i64::from(len) >= view.into();
-    let covers = covers(offset[0], src.full.w, canvas.w) && covers(offset[1], src.full.h, canvas.h);
-    Some(PixelFormat { model, alpha: fill == Fill::Transparent && (src.format.alpha || !covers) })
-}
-
-/// A plan that no planner writes: our bug, answered like a panic so that its neighbours live.
-fn misplanned(what: &str) -> Error {
-    Error::Panic { message: format!("gpu: not a plan: {what}") }
 }

@@ -6,9 +6,9 @@
 
 use std::collections::HashMap;
 
-use crate::kernel::{SigmaPx, Taps, UnsharpTaps, disc, transfer};
+use crate::kernel::{SigmaPx, Taps, UnsharpTaps, affine, disc, transfer};
 use crate::limits;
-use crate::plan::{Point, Resample, Unsharp};
+use crate::plan::{Point, Resample, Rotation, Unsharp};
 
 /// What identifies a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +21,8 @@ pub(super) enum Table {
     Gaussian(u32),
     /// Levels after brightness, contrast and balance, q6; nothing else of the operations is set.
     Curves(Point),
+    /// Cubic weights, then where columns and rows of a canvas lie.
+    Rotation(Rotation),
     /// Half-widths of the rows of a disc of so many px.
     Disc(u16),
 }
@@ -48,6 +50,11 @@ impl Table {
                 let mut words = vec![word(taps.reach())];
                 words.extend(taps.half().iter().map(|w| w.cast_unsigned()));
                 words
+            }
+            Self::Rotation(rotation) => {
+                let (weights, columns, rows) = (affine::cubic(), rotation.columns(), rotation.rows());
+                let coordinates = columns.as_flattened().iter().chain(rows.as_flattened());
+                weights.as_flattened().iter().chain(coordinates).map(|n| n.cast_unsigned()).collect()
             }
             Self::Disc(radius_px) => {
                 let rows = disc(*radius_px);

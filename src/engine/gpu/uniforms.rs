@@ -99,6 +99,45 @@ uniforms! {
         full: [u32; 4],
         half: [u32; 4],
     }
+    /// Of `turn`.
+    TurnUniform {
+        src_first: u32,
+        dst_first: u32,
+        transposed: u32,
+        mirrored: u32,
+        flipped: u32,
+        _pad0: u32,
+        _pad1: u32,
+        _pad2: u32,
+        src_full: [u32; 4],
+        dst_full: [u32; 4],
+    }
+    /// Of `rotate`.
+    RotateUniform {
+        src_first: u32,
+        dst_first: u32,
+        table_first: u32,
+        colours: u32,
+        src_full: [u32; 4],
+        dst_full: [u32; 4],
+        alpha: u32,
+        _pad0: u32,
+        _pad1: u32,
+        _pad2: u32,
+    }
+    /// Of `cover`.
+    CoverUniform {
+        src_first: u32,
+        dst_first: u32,
+        colours: u32,
+        dst_colours: u32,
+        full: [u32; 4],
+        alpha: u32,
+        mask: u32,
+        opacity: u32,
+        _pad0: u32,
+        under: [u32; 4],
+    }
     /// Of `median`.
     MedianUniform {
         src_first: u32,

@@ -5,22 +5,28 @@
 //! exactly.
 
 mod convert;
+mod cover;
 mod grow;
 mod noise;
 mod place;
 mod point;
 mod resize;
+mod rotate;
 mod sharpen;
+mod turn;
 
 use std::time::Instant;
 
 pub use convert::{rgb_to_ycbcr, ycbcr_to_rgb};
+pub use cover::cover;
 pub use grow::{Runs, grow_h, grow_v};
 pub use noise::noise;
 pub use place::place;
 pub use point::{median, point};
 pub use resize::{Working, load, pack, resize_h, resize_v};
+pub use rotate::rotate;
 pub use sharpen::{Blurred, sharpen, unsharp_h, unsharp_v};
+pub use turn::turn;
 
 use crate::engine::{Completion, Done, Engine, Job};
 use crate::error::Result;
@@ -63,6 +69,9 @@ fn render(source: &dyn RowSource, plan: &Plan, job: &Job) -> Result<Image> {
             (State::Working(planes), Pass::ResizeH(resample)) => State::Working(resize_h(&planes, resample)),
             (State::Working(planes), Pass::ResizeV(resample)) => State::Working(resize_v(&planes, resample)),
             (State::Working(planes), Pass::Pack { space }) => State::Packed(pack(&planes, *space)),
+            (State::Packed(image), Pass::Turn(how)) => State::Packed(turn(&image, how)),
+            (State::Packed(image), Pass::Rotate(how)) => State::Packed(rotate(&image, how)),
+            (State::Packed(image), Pass::Cover(how)) => State::Packed(cover(&image, how)),
             (State::Packed(image), Pass::Median) => {
                 measured = Some(median(&image));
                 State::Packed(image)

@@ -11,6 +11,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod cover;
 mod fixed;
 mod float;
 mod grow;
@@ -19,8 +20,10 @@ mod level;
 mod noise;
 mod point;
 mod resize;
+mod rotate;
 mod rows;
 mod strip;
+mod turn;
 mod unsharp;
 mod windows;
 
@@ -30,12 +33,15 @@ pub use level::Level;
 #[cfg(target_arch = "x86_64")]
 pub use level::{Avx2, Avx512};
 
+use cover::Covered;
 use grow::Growth;
 use noise::Grains;
 use point::{Median, PointOperations};
 use resize::Resize;
+use rotate::Rotated;
 use rows::{Place, RgbToYcbcr, Sharpen, YcbcrToRgb};
 use strip::{Rows, Scratch};
+use turn::Turned;
 use unsharp::UnsharpMask;
 
 use crate::engine::{Cancel, Completion, Done, Engine, Job};
@@ -143,6 +149,9 @@ fn render(level: Level, source: &dyn RowSource, plan: &Plan, cancel: &Cancel) ->
             }
             Pass::YcbcrToRgb => (level.run(YcbcrToRgb { src: &view }), rest),
             Pass::RgbToYcbcr { form } => (level.run(RgbToYcbcr { src: &view, form: *form }), rest),
+            Pass::Turn(turn) => (level.run(Turned { src: &view, turn }), rest),
+            Pass::Rotate(rotation) => (level.run(Rotated { src: &view, rotation, cancel })?, rest),
+            Pass::Cover(cover) => (level.run(Covered { src: &view, cover }), rest),
             Pass::Median => {
                 median = Some(level.run(Median { src: &view }));
                 passes = rest;

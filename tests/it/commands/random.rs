@@ -202,10 +202,13 @@ fn assert_sound(plan: &Plan, header: &Header, what: &str) {
                 size.h = resample.axis.dst_len;
             }
             Pass::Place { canvas, .. } => size = *canvas,
+            Pass::Turn(turn) => size = turn.turned(size),
+            Pass::Rotate(rotation) => size = rotation.canvas,
             Pass::YcbcrToRgb
             | Pass::RgbToYcbcr { .. }
             | Pass::Load { .. }
             | Pass::Pack { .. }
+            | Pass::Cover(_)
             | Pass::Median
             | Pass::Point(_)
             | Pass::GrowH(_)
@@ -248,7 +251,7 @@ fn small_query(random: &mut SplitMix64) -> String {
         let (a, b, c) = (random.within(1, 50), random.within(1, 50), random.within(0, 100));
         let (x, y) = (i64::from(random.within(0, 60)) - 20, i64::from(random.within(0, 60)) - 20);
         let mode = pick(random, &["fit", "constrain", "crop", "wrap", "stretch", "hfit", "vfit"]);
-        out.push(match random.within(0, 21) {
+        out.push(match random.within(0, 29) {
             0 | 1 => format!("wid={a}"),
             2 | 3 => format!("hei={b}"),
             4 => format!("scl={}.{c}", random.within(0, 4)),
@@ -271,6 +274,16 @@ fn small_query(random: &mut SplitMix64) -> String {
             17 => format!("op_colorize={a},{b},{c},{}", pick(random, &["off", "norm", "norm,40"])),
             18 => format!("op_grow={}&op_noise={c},{},{}", x, pick(random, &["uniform", "gaussian"]), c % 2),
             19 => format!("op_blur={}.{c}", b % 100),
+            20 if c % 2 == 0 => format!("rotate={}", 90 * (x / 7)),
+            20 => format!("rotate={}.{c:02}", 9 * x),
+            21 => format!("flip={}", pick(random, &["lr", "ud", "lrud"])),
+            22 => format!("layer=0&flip={}&layer=comp", pick(random, &["lr", "ud", "lrud"])),
+            23 => format!("extend={x},{y},{a},{b}"),
+            24 => format!("size={a},{}&scale=0.{b}", if c % 3 == 0 { 0 } else { b }),
+            25 => format!("rect={x},{y},{a},{b},{}.{c:02}", c % 3),
+            26 => format!("color={a},{b},{c},{}&bgColor={c},{a},{b},{}", 5 * (a % 52), 5 * (b % 52)),
+            27 => format!("opac={c},{b}&maskUse={}", pick(random, &["norm", "invert", "off"])),
+            28 => format!("layer=0&opac={c}&layer=comp&hide={}", u32::from(c % 9 == 0)),
             _ => format!("dpr=on,{}.{c}&bgc=0x{b:02x}", c % 3),
         });
     }

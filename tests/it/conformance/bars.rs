@@ -356,6 +356,12 @@ fn padded(picture: &Picture, pad: Option<Shown>, x: &Mapping, y: &Mapping, lossy
     Ok(())
 }
 
+/// Whether one pixel is what it should be, but for what a codec adds.
+pub(super) fn shows(picture: &Picture, x: u32, y: u32, want: Shown) -> Result<(), String> {
+    let px = picture.at(x, y);
+    if is(px, want, 6) { Ok(()) } else { Err(format!("{px:?} at {x},{y} instead of {want:?}")) }
+}
+
 fn is(px: [u8; 4], want: Shown, tolerance: u8) -> bool {
     match want {
         Shown::Clear => px[3] == 0,

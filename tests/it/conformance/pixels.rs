@@ -6,6 +6,7 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
+use super::rows::Turn;
 use super::wire::Reply;
 
 /// A decoded reply.
@@ -35,6 +36,46 @@ impl Picture {
     pub(super) fn luma(&self, x: u32, y: u32) -> f64 {
         let [r, g, b, _] = self.at(x, y).map(f64::from);
         0.299 * r + 0.587 * g + 0.114 * b
+    }
+
+    /// As it was before it was turned; `upright` is its size then, where that does not follow.
+    pub(super) fn turned_back(&self, turn: Turn, upright: Size) -> Self {
+        let Size { w, h } = self.size;
+        if let Turn::Degrees(degrees) = turn {
+            return self.rotated_back(degrees, upright);
+        }
+        Self::new(Size::new(h, w), self.has_alpha, |x, y| match turn {
+            Turn::Degrees(_) => unreachable!("turned above"),
+            Turn::Quarter => self.at(w - 1 - y, x),
+            Turn::QuarterThenMirror => self.at(y, x),
+            Turn::MirrorThenQuarter => self.at(w - 1 - y, h - 1 - x),
+        })
+    }
+
+    /// The part of `upright` pixels about the middle, turned back and read between four pixels.
+    fn rotated_back(&self, degrees: f64, upright: Size) -> Self {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        let middle = |size: Size| [f64::from(size.w) / 2.0, f64::from(size.h) / 2.0];
+        let ([mx, my], [ux, uy]) = (middle(self.size), middle(upright));
+        Self::new(upright, false, |x, y| {
+            let (dx, dy) = (f64::from(x) + 0.5 - ux, f64::from(y) + 0.5 - uy);
+            let (sx, sy) = (dx * cos - dy * sin + mx - 0.5, dx * sin + dy * cos + my - 0.5);
+            let (left, top) = (sx.floor().max(0.0), sy.floor().max(0.0));
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "inside the picture")]
+            let near = |dx: u32, dy: u32| {
+                self.at((left as u32 + dx).min(self.size.w - 1), (top as u32 + dy).min(self.size.h - 1)).map(f64::from)
+            };
+            let (tx, ty) = ((sx - left).clamp(0.0, 1.0), (sy - top).clamp(0.0, 1.0));
+            let four = [near(0, 0), near(1, 0), near(0, 1), near(1, 1)];
+            std::array::from_fn(|c| {
+                let upper = four[0][c] * (1.0 - tx) + four[1][c] * tx;
+                let lower = four[2][c] * (1.0 - tx) + four[3][c] * tx;
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a mean of bytes")]
+                let mean = (upper * (1.0 - ty) + lower * ty).round() as u8;
+                // The outermost pixels are half transparent, which no padding of the upright picture is.
+                if c == 3 { 255 } else { mean }
+            })
+        })
     }
 
     pub(super) fn mirrored(&self) -> Self {

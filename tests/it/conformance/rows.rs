@@ -25,6 +25,11 @@ pub(super) struct Content {
     pub(super) place: Option<Place>,
     /// `of=A`: the source that is shown, where the asset has another name.
     pub(super) of: Option<String>,
+    /// `turn=90`, `turn=90lr`, `turn=lr90`, `turn=30`: the picture is turned clockwise, and mirrored after or before that;
+    /// `dst` is where it would be without.
+    pub(super) turn: Option<Turn>,
+    /// `corner=`: what shows in each corner of the reply.
+    pub(super) corner: Option<Shown>,
     /// `says=a,b`: words of the error's text.
     pub(super) says: Vec<String>,
     /// `same=request`: byte for byte the reply to that request.
@@ -54,6 +59,16 @@ impl Content {
     pub(super) fn needs_headers(&self) -> bool {
         self.served || self.revalidates.is_some() || self.reason.is_some() || !self.send.is_empty()
     }
+}
+
+/// How a source stands in a reply.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Turn {
+    Quarter,
+    QuarterThenMirror,
+    MirrorThenQuarter,
+    /// About the middle, the picture as large as `dst`.
+    Degrees(f64),
 }
 
 /// A rectangle of pixels.
@@ -88,6 +103,12 @@ pub(super) enum Shown {
 }
 
 impl Place {
+    /// Size of the part in the view, px.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole pixels")]
+    pub(super) fn size(&self) -> Size {
+        Size::new(self.dst.w as u32, self.dst.h as u32)
+    }
+
     /// Assertions that differ by little, each of which must fail where the original holds.
     pub(super) fn spoiled(&self) -> Vec<Self> {
         let Rect { x, y, w, h } = self.dst;
@@ -186,6 +207,15 @@ fn content(text: &str) -> Result<Content, String> {
             "pad" => pad = Some(shown(value)?),
             "hole" => hole = Some(shown(value)?),
             "grey" => is_grey = true,
+            "corner" => content.corner = Some(shown(value)?),
+            "turn" => {
+                content.turn = Some(match value {
+                    "90" => Turn::Quarter,
+                    "90lr" => Turn::QuarterThenMirror,
+                    "lr90" => Turn::MirrorThenQuarter,
+                    degrees => Turn::Degrees(degrees.parse().map_err(|_| format!("unknown turn {value}"))?),
+                });
+            }
             "of" => content.of = Some(value.to_owned()),
             "served" => content.served = true,
             "same" => content.same = Some(value.to_owned()),
