@@ -45,8 +45,10 @@ impl Service {
             Ok(target) => target,
             // What is wrong is told where the picture is looked for.
             Err(_) if request::lenient_req(&request.query).kind == Kind::Img => return Ok(None),
-            Err(_) if request.path.trim_matches('/').is_empty() => of_nobody(&catalog, request)?,
-            Err(error) => return Err(error),
+            Err(error) => {
+                let nobody = request.path.trim_matches('/').is_empty().then(|| of_nobody(&catalog, request));
+                nobody.unwrap_or(Err(error)).inspect_err(|error| self.telemetry.refusal(&request.id(), None, error))?
+            }
         };
         if target.req().kind == Kind::Img {
             return Ok(None);
@@ -126,7 +128,7 @@ impl Service {
                 (one("xlate.translatedIds", id), Some(image_hours(target)))
             }
             Kind::Message => {
-                tracing::info!(asset = target.id(), message = shortened(&commands.message), "message of a client");
+                tracing::info!(asset = target.id(), words = shortened(&commands.message), "message of a client");
                 (Text::plain(""), None)
             }
         };

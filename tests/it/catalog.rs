@@ -502,7 +502,7 @@ fn rules_and_wrappers_bear_any_request() {
     let catalog = catalog(GUARDED).unwrap();
     let mut random = crate::support::SplitMix64::new("rules_and_wrappers");
     let mut answered = 0;
-    for _ in 0..20_000 {
+    for _ in 0..crate::commands::rounds("QUERIES", 20_000) {
         let mut text = |most: u32| -> String {
             let pieces =
                 ["/", "?", "&", "wid=", "7", "$", "%2F", "%", "old/", "virtual/", "é", "=", "Open", "a", "Rules/"];
@@ -513,7 +513,12 @@ fn rules_and_wrappers_bear_any_request() {
         let client = Some("10.0.0.1".parse().expect("an address"));
         if let Ok(target) = Target::of_url(&catalog, Context::Image, &path, &query, client) {
             answered += u32::from(target.commands().is_ok());
+            // What else looks at a request bears the same.
+            let (req, checked, resolved) = (target.req(), target.check(), target.resolved());
+            let bytes_max = 4 * calotype::limits::QUERY_EXPANDED_BYTES_MAX;
+            assert!(resolved.as_ref().is_ok_and(|text| text.len() < bytes_max) || resolved.is_err(), "{path}?{query}");
+            drop((req, checked));
         }
     }
-    assert!(answered > 500, "only {answered} of 20000 requests were read: the generator has gone blunt");
+    assert!(answered > 500, "only {answered} requests were read: the generator has gone blunt");
 }

@@ -3,6 +3,8 @@
 mod random;
 mod values;
 
+pub(crate) use random::rounds;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 

@@ -8,12 +8,13 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use calotype::catalog::{Company, Network};
 use calotype::config;
 use calotype::error::Error;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::http::{Client, PATIENCE, ask_http2, has_tool, head, http2};
+use crate::http::{Client, PATIENCE, Site, ask_http2, has_tool, head, http2};
 
 /// A front on a free port, in this process.
 struct Front {
@@ -593,4 +594,25 @@ fn the_real_daemon_may_be_killed_and_restarted() {
     assert_eq!(front.client().ask("GET", "/is/image/Co/..%2Fsecret", &[]).status, 403);
     assert_eq!(front.client().ask("GET", "/readyz", &[]).text(), "ready\n");
     assert_eq!(front.client().ask("GET", "/metrics", &[]).status, 404);
+}
+
+/// Whatever a client writes, an address filter of a company sees where it connects from.
+#[test]
+fn a_client_cannot_choose_its_address() {
+    let site = Site::start(|config| {
+        let near = config.catalog.companies["Co"].clone();
+        let only = |network: &str| vec![Network::read(network).expect("a network")];
+        for (root_id, network) in [("Near", "127.0.0.1"), ("Far", "203.0.113.0/24")] {
+            let root_id = root_id.to_owned();
+            let company = Company { root_id: root_id.clone(), address_filter: only(network), ..near.clone() };
+            config.catalog.companies.insert(root_id, company);
+        }
+    });
+    let front = Front::start(&site.data, |_| {});
+    for headers in [&[][..], &["X-Forwarded-For: 203.0.113.9"], &["Connection: X-Forwarded-For"]] {
+        let near = front.client().ask("GET", "/is/image/Near/A?wid=9", headers);
+        assert_eq!(near.status, 200, "{headers:?}: {near}");
+        let far = front.client().ask("GET", "/is/image/Far/A?wid=9", headers);
+        assert_eq!(far.status, 403, "{headers:?}: {far}");
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use calotype::catalog::{Company, DefaultImageMode, Record, Records, SmartCrop, SourceRoot};
+use calotype::catalog::{Company, DefaultImageMode, Network, Record, Records, SmartCrop, SourceRoot};
 use calotype::pixel::Size;
 
-use crate::http::{Reply, Site, get};
+use crate::http::{Client, Reply, Site, get};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -262,10 +262,40 @@ fn the_default_catalog_tells_of_itself_without_a_company() {
     assert!(root.status == 200 && root.text().starts_with("#S7Z OK\n#2"), "{root}");
 }
 
+/// The address that a filter looks at is the one that was written last, which before this socket is a proxy's to write.
+#[test]
+fn an_address_filter_believes_the_proxy_alone() {
+    let site = Site::start(|config| {
+        let company = config.catalog.companies.get_mut("Co").expect("the site's company");
+        company.address_filter = vec![Network::read("127.0.0.0/8").expect("a network")];
+        company.error_detail = 2;
+    });
+    let with = |headers: &[&str]| {
+        let headers = [headers, &["Connection: close"]].concat();
+        Client::unix(&site.data).ask("GET", "/is/image/Co/A?wid=9", &headers)
+    };
+    for (headers, status) in [
+        (&[][..], 403),
+        (&["X-Forwarded-For: 127.0.0.1"], 200),
+        (&["X-Forwarded-For: 127.0.0.1, 10.0.0.1"], 403),
+        (&["X-Forwarded-For: 10.0.0.1, ::ffff:127.3.2.1"], 200),
+        (&["X-Forwarded-For: 127.0.0.1", "X-Forwarded-For: 10.0.0.1"], 403),
+        (&["X-Forwarded-For: 127.0.0.1, unknown"], 403),
+        (&["X-Real-IP: 127.0.0.1", "Forwarded: for=127.0.0.1"], 403),
+    ] {
+        let reply = with(headers);
+        assert_eq!(reply.status, status, "{headers:?}: {reply}");
+        assert!(status == 200 || reply.text().contains("client's address"), "{reply}");
+    }
+    // The other doors to the same picture: words of it, and the admin socket's.
+    assert_eq!(ask(&site, "Co/A?req=props").status, 403);
+    assert_eq!(get(&site.admin, "/v1/explain/Co/A?wid=9").status, 403);
+}
+
 #[test]
 fn a_head_is_a_get_without_its_words() {
     let site = site();
-    let mut client = crate::http::Client::unix(&site.data);
+    let mut client = Client::unix(&site.data);
     let head = client.ask("HEAD", "/is/image/Co/A?req=exists", &[]);
     let body = ask(&site, "Co/A?req=exists").body;
     assert_eq!((head.status, head.header("content-length")), (200, body.len().to_string().as_str()), "{head}");
@@ -313,7 +343,7 @@ fn what_is_missing_or_wrong_has_a_picture_if_the_company_has_one() {
     assert_eq!(ask(&site, "Err/nope?req=imageprops").status, 404);
     let plain = ask(&site, "Both/nope");
     assert!(plain.status == 404 && plain.text().contains("Both/nope"), "{plain}");
-    let mut client = crate::http::Client::unix(&site.data);
+    let mut client = Client::unix(&site.data);
     let head = client.ask("HEAD", "/is/image/Def/nope?wid=30", &[]);
     assert_eq!((head.status, head.header("content-type")), (200, "image/jpeg"), "{head}");
 }

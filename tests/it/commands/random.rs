@@ -17,7 +17,7 @@ use super::company;
 use crate::support::{Content, SplitMix64, picture};
 
 /// A number of rounds, from the environment if it says.
-fn rounds(variable: &str, default: u32) -> u32 {
+pub(crate) fn rounds(variable: &str, default: u32) -> u32 {
     std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
