@@ -381,10 +381,11 @@ pub struct Verdict {
 
 impl Verdict {
     /// One word for the format that came of several candidates: its name, or `larger` if none was smaller than what was
-    /// asked for, or `deadline` if there was no time to try them all.
+    /// asked for, `deadline` if there was no time to try them all, `ineligible` if no memory for any.
     pub fn reason(&self) -> &'static str {
         match self.tried.first() {
             _ if self.is_hurried() => "deadline",
+            Some(_) if self.tried.len() == 1 => "ineligible",
             Some((requested, _)) if *requested == self.served => "larger",
             _ => self.served.name(),
         }

@@ -8,8 +8,9 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 
 use super::budget::Permit;
 use super::job::{Answer, Gate, Pending, Queued, Step, caught, caught_callback};
+use super::needs::{self, job_bytes_max};
 use super::pace::Room;
-use super::{Rendered, Shared, Work, climb, job_bytes_max};
+use super::{Rendered, Shared, Work, climb};
 use crate::codec;
 use crate::engine::placement::{self, JobShape, QueueWaits, Side};
 use crate::engine::{self, Completion, Engine, Job};
@@ -95,10 +96,12 @@ fn begin(shared: &Arc<Shared>, lane: &Lane, queued: Queued) {
     let Work { read, source_bytes, header, plans, deadline, cancel } = work;
     let gate = Gate { deadline, cancel, gives_way: slot.is_spare };
     lane.quiet_until(gate.deadline.get());
+    let threads = shared.lanes.len();
+    let plans = needs::within(shared.options.memory_bytes_max, source_bytes, &header, plans, threads);
     let mut answer = Answer::new(Arc::clone(shared), slot, done);
     let begun = caught(|| {
         gate.check(shared, "decode")?;
-        let permit = memory(shared, lane, &gate, job_bytes_max(source_bytes, &header, &plans, shared.lanes.len()))?;
+        let permit = memory(shared, lane, &gate, job_bytes_max(source_bytes, &header, &plans, threads))?;
         gate.check(shared, "decode")?;
         let start = Instant::now();
         let bytes = read()?;

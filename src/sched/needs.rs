@@ -1,6 +1,7 @@
 //! What a job will need at most, before it is begun: the formula behind the memory budget.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use crate::codec;
 use crate::pixel::{Model, PixelFormat, Size};
@@ -23,6 +24,27 @@ pub fn job_bytes_max(source_bytes: u64, header: &Header, plans: &[impl AsRef<Pla
     let encoded = later.len() as u64 * ENCODED_EXTRA_BYTES
         + plans.iter().map(|plan| plan.as_ref().size.pixels().saturating_mul(4)).sum::<u64>();
     [source_bytes, encoded].into_iter().chain(decoders).chain(together.iter().copied()).fold(0, u64::saturating_add)
+}
+
+/// The plans without the candidates that would take their job over `bytes_max`, the costliest of all first: a candidate never
+/// costs the reply.
+pub(super) fn within(
+    bytes_max: u64,
+    source_bytes: u64,
+    header: &Header,
+    mut plans: Vec<Arc<Plan>>,
+    threads: usize,
+) -> Vec<Arc<Plan>> {
+    while job_bytes_max(source_bytes, header, &plans, threads) > bytes_max {
+        let candidates = plans.iter().enumerate().flat_map(|(i, plan)| {
+            let (_, format) = passes_bytes_max(header, plan);
+            let bytes = move |spec| codec::encode_bytes_max(plan.size, format.alpha, spec);
+            plan.encode.candidates.iter().enumerate().map(move |(c, spec)| (bytes(spec), i, c))
+        });
+        let Some((_, i, c)) = candidates.max() else { break };
+        Arc::make_mut(&mut plans[i]).encode.candidates.remove(c);
+    }
+    plans
 }
 
 /// What file formats add to pixels that do not compress.

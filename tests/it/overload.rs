@@ -14,7 +14,8 @@ use bytes::Bytes;
 use calotype::engine::scalar::Scalar;
 use calotype::engine::{Completion, Done, Engine, Job, run};
 use calotype::error::{Error, Result};
-use calotype::sched::{Options, Outcome};
+use calotype::plan::{EncodeSpec, Plan, WebpQuality};
+use calotype::sched::{Options, Outcome, Work, job_bytes_max};
 
 use self::rig::{
     Noop, ONE_LANE, Order, PATIENCE, Picture, Remote, Rig, check_renditions, only, outcome, soon, until, wait_until,
@@ -245,6 +246,33 @@ fn memory_makes_jobs_wait_and_then_run() {
     check_renditions(&patient, &rig.picture.want(1));
     assert_eq!(was_read.load(Ordering::SeqCst), 1);
     rig.is_at_rest();
+}
+
+#[test]
+fn a_candidate_that_there_is_no_memory_for_is_left_out() {
+    let picture = Picture::new();
+    let plans = |candidates: &[EncodeSpec]| {
+        let mut plan = Plan::clone(&picture.plans(1)[0]);
+        plan.encode.candidates = candidates.to_vec();
+        vec![Arc::new(plan)]
+    };
+    let bytes =
+        |candidates: &[EncodeSpec]| job_bytes_max(picture.bytes.len() as u64, &picture.header, &plans(candidates), 1);
+    let (avif, webp) = (EncodeSpec::AvifLossless, EncodeSpec::Webp { quality: WebpQuality(8000) });
+    let (none, one, both) = (bytes(&[]), bytes(&[webp]), bytes(&[avif, webp]));
+    assert!(none < one && one < both, "{none} {one} {both}");
+    for (memory_bytes_max, tried) in [(both, 2..=3), (both - 1, 2..=2), (one, 2..=2), (one - 1, 1..=1), (none, 1..=1)] {
+        let rig = Rig::new(Options { memory_bytes_max, ..ONE_LANE }, Arc::new(Scalar), None);
+        let work = Work { plans: plans(&[avif, webp]), ..rig.picture.work(1, soon()) };
+        let mut results = outcome(&rig.submit(work).unwrap()).unwrap();
+        let verdict = results.pop().unwrap().unwrap().verdict;
+        assert!(tried.contains(&verdict.tried.len()), "{memory_bytes_max} of {none} to {both} bytes: {verdict:?}");
+        assert!(!verdict.is_hurried(), "time is not what is missing: {verdict:?}");
+        assert_eq!(verdict.reason() == "ineligible", verdict.tried.len() == 1, "{verdict:?}");
+        if memory_bytes_max < both {
+            assert!(verdict.tried.iter().all(|(spec, _)| *spec != avif), "the costliest goes first: {verdict:?}");
+        }
+    }
 }
 
 #[test]

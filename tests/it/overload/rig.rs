@@ -134,7 +134,7 @@ impl Picture {
     }
 
     /// `n` plans that differ: the first keeps the picture, the others sharpen it that many times.
-    fn plans(&self, n: usize) -> Vec<Arc<Plan>> {
+    pub(super) fn plans(&self, n: usize) -> Vec<Arc<Plan>> {
         let plan = |i| {
             Arc::new(Plan {
                 source: self.header.size,
