@@ -16,6 +16,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -28,6 +29,8 @@ use crate::limits;
 pub(super) struct Directory {
     path: PathBuf,
     bytes_max: u64,
+    /// The disk has less room than that: it is smaller, or full of other things.
+    is_tight: AtomicBool,
     ledger: Mutex<Ledger>,
     /// Held while the generations are written.
     generations: Mutex<()>,
@@ -87,6 +90,7 @@ impl Directory {
         DirBuilder::new().mode(0o700).create(at("tmp")).map_err(failed("write into it"))?;
         let directory = Self {
             bytes_max: options.bytes_max,
+            is_tight: AtomicBool::new(false),
             ledger: Mutex::default(),
             generations: Mutex::new(()),
             _lock: lock,
@@ -139,7 +143,8 @@ impl Directory {
         Ok(Record::read(bytes, key))
     }
 
-    /// Writes an entry, having made room for it; one that would fill a good part of the directory is left out.
+    /// Writes an entry, having made room for it; one that would fill a good part of the directory, or that the disk has no
+    /// room for, is left out.
     ///
     /// # Errors
     /// As the file system says.
@@ -150,6 +155,14 @@ impl Directory {
         }
         let mut ledger = self.ledger();
         self.make_room(&mut ledger, self.bytes_max.saturating_sub(bytes))?;
+        let lacking = (bytes + FREE_BYTES_MIN).saturating_sub(self.free()?);
+        self.judge(&ledger, lacking);
+        match ledger.bytes.checked_sub(lacking) {
+            // Other files have the disk, and they may be worth more.
+            None => return Ok(()),
+            Some(left) if lacking > 0 => self.make_room(&mut ledger, left)?,
+            Some(_) => {}
+        }
         ledger.written += 1;
         let temporary = self.path.join("tmp").join(ledger.written.to_string());
         let target = self.entry(record.key);
@@ -187,22 +200,49 @@ impl Directory {
         self.ledger().bytes
     }
 
+    /// Whether the disk has less room than the bound, so that the cache keeps less.
+    pub(super) fn is_tight(&self) -> bool {
+        self.is_tight.load(Ordering::Relaxed)
+    }
+
+    /// Looks whether the disk has room again.
+    pub(super) fn recheck(&self) {
+        if let Ok(free) = self.free() {
+            let ledger = self.ledger();
+            self.judge(&ledger, FREE_BYTES_MIN.saturating_sub(free));
+        }
+    }
+
+    /// Notes and says whether the disk is full, and whether it is no longer: then a good deal must be free, so that this is
+    /// not said at every other file.
+    fn judge(&self, ledger: &Ledger, lacking: u64) {
+        let is_tight = match self.is_tight() {
+            false => lacking > 0,
+            true => {
+                lacking > 0 || !self.free().is_ok_and(|free| free > 2 * FREE_BYTES_MIN + ledger.bytes / VICTIMS_PART)
+            }
+        };
+        if self.is_tight.swap(is_tight, Ordering::Relaxed) != is_tight {
+            let path = self.path.display();
+            if is_tight {
+                tracing::warn!(%path, bytes = ledger.bytes, "the disk is full: the cache keeps what fits");
+            } else {
+                tracing::info!(%path, "the disk has room again");
+            }
+        }
+    }
+
+    /// Bytes that may still be written to the disk.
+    fn free(&self) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(&self.path)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// Looks at every file, and makes room if there are too many. Bytes of all that is there.
     pub(super) fn survey(&self, is_ending: &dyn Fn() -> bool) -> u64 {
         let mut ledger = self.ledger();
         self.look(&mut ledger, is_ending);
-        self.try_make_room(&mut ledger, self.bytes_max)
-    }
-
-    /// Removes the sixteenth of its bytes that was used least. Bytes of what is left.
-    pub(super) fn shrink(&self) -> u64 {
-        let mut ledger = self.ledger();
-        let bytes = ledger.bytes;
-        self.try_make_room(&mut ledger, bytes - bytes / VICTIMS_PART)
-    }
-
-    fn try_make_room(&self, ledger: &mut Ledger, bytes_max: u64) -> u64 {
-        if let Err(cause) = self.make_room(ledger, bytes_max) {
+        if let Err(cause) = self.make_room(&mut ledger, self.bytes_max) {
             tracing::warn!(path = %self.path.display(), %cause, "cannot remove old files of the cache");
         }
         ledger.bytes
@@ -345,6 +385,8 @@ const FORMAT: &str = "calotype cache 1\n";
 const GENERATIONS: &str = "generations";
 /// A use is noted if the last one that was is older than this.
 const TOUCH_AFTER: Duration = Duration::from_secs(3600);
+/// What the disk keeps free, for the file system's own bookkeeping and for others.
+const FREE_BYTES_MIN: u64 = 64 << 10;
 /// What part of all bytes is found to go at a time.
 const VICTIMS_PART: u64 = 16;
 

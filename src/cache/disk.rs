@@ -148,6 +148,7 @@ impl Disk {
             State::Opening => Some(String::from("opening")),
             State::Off(reason) => Some(format!("off: {reason}")),
             State::ReadOnly(_, reason) => Some(format!("not written: {reason}")),
+            State::Open(directory) if directory.is_tight() => Some(String::from("the disk is full: keeping what fits")),
             State::Open(_) => None,
         }
     }
@@ -235,33 +236,47 @@ impl Shared {
         self.queue().state = State::Open(Arc::clone(&directory));
         self.changed.notify_all();
         self.note_bytes(directory.survey(&|| self.queue().is_ending));
-        while let Some(task) = self.next() {
-            let done = match task {
-                Task::Write(record) => directory.write(&record),
-                Task::Remove(key) => directory.remove(key),
-            };
-            self.note_bytes(directory.bytes());
-            if let Err(cause) = done {
+        while let Some(task) = self.next(&directory) {
+            let mut done = task.run(&directory);
+            let mut said = String::new();
+            while let Err(cause) = done {
                 let reason = cause.to_string();
-                tracing::warn!(path = %self.options.path.display(), reason, "the cache is not written");
+                if reason != said {
+                    tracing::warn!(path = %self.options.path.display(), reason, "the cache is not written");
+                    said.clone_from(&reason);
+                }
                 self.give_up(State::ReadOnly(Arc::clone(&directory), reason));
-                // What is oldest makes room: it may be we ourselves who have filled the disk.
-                self.note_bytes(directory.shrink());
                 if self.rests(pause) {
                     return;
                 }
+                // The same again: only what can be done now is worth a word.
+                done = task.run(&directory);
+            }
+            if !said.is_empty() {
                 tracing::info!(path = %self.options.path.display(), "the cache is written again");
                 self.queue().state = State::Open(Arc::clone(&directory));
             }
+            self.note_bytes(directory.bytes());
         }
     }
 
-    /// The next task; `None`: the end.
-    fn next(&self) -> Option<Task> {
+    /// The next task; `None`: the end. While the disk is full, it looks now and then whether it still is.
+    fn next(&self, directory: &Directory) -> Option<Task> {
         let mut queue = self.queue();
         queue.is_at_work = false;
         self.changed.notify_all();
         let idle = |queue: &mut Queue| queue.waiting.is_empty() && !queue.is_ending;
+        while directory.is_tight() {
+            let pause = Duration::from_millis(limits::CACHE_RETRY_MS);
+            let waited = self.changed.wait_timeout_while(queue, pause, idle).unwrap_or_else(PoisonError::into_inner);
+            queue = waited.0;
+            if !waited.1.timed_out() {
+                break;
+            }
+            drop(queue);
+            directory.recheck();
+            queue = self.queue();
+        }
         let mut queue = self.changed.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner);
         let task = queue.waiting.pop_front()?;
         queue.waiting_bytes -= task.bytes();
@@ -299,6 +314,13 @@ impl Shared {
 }
 
 impl Task {
+    fn run(&self, directory: &Directory) -> io::Result<()> {
+        match self {
+            Self::Write(record) => directory.write(record),
+            Self::Remove(key) => directory.remove(*key),
+        }
+    }
+
     /// Bytes it holds while it waits.
     fn bytes(&self) -> u64 {
         match self {

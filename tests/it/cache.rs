@@ -1,19 +1,23 @@
 //! Is what was rendered once served again, and only for as long as it is right? The real daemon over its real sockets.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use calotype::codec;
-use calotype::pixel::{Chroma, Size, testcard};
+use calotype::pixel::{Chroma, PixelFormat, Size, testcard};
 use calotype::plan::{EncodeSpec, JpegQuality};
 
 use crate::daemon::{Process, slow_targets};
 use crate::http::{Client, Reply, Site, ask_http2, get, has_tool, head, http2};
-use crate::support::SplitMix64;
+use crate::support::{Content, SplitMix64, picture};
 
 const MEMORY_HITS: &str = "calotype_cache_hits{part=\"memory\"}";
 const DISK_HITS: &str = "calotype_cache_hits{part=\"disk\"}";
@@ -566,13 +570,23 @@ struct Small(PathBuf);
 
 impl Small {
     fn try_new(path: PathBuf) -> Option<Self> {
+        if !has_tool("mount") {
+            return None;
+        }
         fs::create_dir_all(&path).unwrap();
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "none"]).arg(&path).output().ok()?;
         if !mount.status.success() {
             println!("no right to mount a small file system: {}", String::from_utf8_lossy(&mount.stderr).trim());
+            println!("THIS TEST DID NOT RUN");
             return None;
         }
         Some(Self(path))
+    }
+
+    /// Read-only or not.
+    fn remount(&self, how: &str) {
+        let mount = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(&self.0).status().unwrap();
+        assert!(mount.success(), "{how}");
     }
 }
 
@@ -583,43 +597,207 @@ impl Drop for Small {
 }
 
 #[test]
-fn a_full_disk_is_said_served_without_and_recovered_from() {
-    if !has_tool("mount") {
-        return;
-    }
+fn a_full_disk_is_said_once_keeps_what_fits_and_is_recovered_from() {
     let mut process = Process::stopped("");
-    let Some(small) = Small::try_new(process.dir.path().join("small")) else {
-        println!("THIS TEST DID NOT RUN");
-        return;
-    };
-    process.configure(&format!("[cache]\ndisk = \"{}\"", small.0.join("cache").display()), "");
+    let Some(small) = Small::try_new(process.dir.path().join("small")) else { return };
+    let dir = small.0.join("cache");
+    process.configure(&format!("[cache]\ndisk = \"{}\"", dir.display()), "");
     process.run();
     wait_open(&process);
     // Somebody else takes most of it.
     let other = small.0.join("other");
     fs::write(&other, vec![0; 160 << 10]).unwrap();
     // A full disk is nobody's fault: each of these is another rendition, and each is answered.
+    let target = |i: u32| format!("/is/image/Co/A?wid={}&qlt={}", 8 + i % 50, 1 + i / 50 % 100);
     let asked = Cell::new(0);
     let ask = || {
         asked.set(asked.get() + 1);
-        let (wid, qlt) = (8 + asked.get() % 50, 1 + asked.get() / 50 % 100);
-        assert_eq!(get(&process.data, &format!("/is/image/Co/A?wid={wid}&qlt={qlt}")).status, 200);
+        assert_eq!(get(&process.data, &target(asked.get())).status, 200);
     };
     process.until("full", || {
         ask();
-        readyz(&process).contains("not written: ")
+        readyz(&process).contains("the disk is full")
     });
-    assert!(process.log().contains("the cache is not written"), "{}", process.log());
     assert_eq!(get(&process.admin, "/readyz").status, 200);
-    fs::remove_file(&other).unwrap();
+    // It goes on: what is new takes the place of what is old, and others keep what they have.
+    for _ in 0..60 {
+        ask();
+    }
+    assert!(readyz(&process).contains("the disk is full: keeping what fits"), "{}", readyz(&process));
+    assert_eq!(fs::metadata(&other).unwrap().len(), 160 << 10);
+    process.until("the newest is written", || {
+        ask();
+        entries(&dir)
+            .iter()
+            .filter_map(|file| file.metadata().ok()?.modified().ok()?.elapsed().ok())
+            .any(|age| age < Duration::from_millis(500))
+    });
+    // Everything: one that does not fit is left out, and that is no news.
+    let all = small.0.join("all");
+    let full = fs::File::create(&all).and_then(|mut file| std::io::copy(&mut std::io::repeat(0), &mut file));
+    assert_eq!(full.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    for _ in 0..10 {
+        ask();
+    }
+    assert_eq!(process.log().matches("the disk is full").count(), 1, "{}", process.log());
+    assert_eq!(process.log().matches("is not written").count(), 0, "{}", process.log());
+    for file in [&other, &all] {
+        fs::remove_file(file).unwrap();
+    }
+    // Nobody has to ask for anything.
     wait_open(&process);
-    let written = || entries(&small.0.join("cache")).len();
+    assert_eq!(process.log().matches("the disk has room again").count(), 1, "{}", process.log());
+    let written = || entries(&dir).len();
     let before = written();
     process.until("written again", || {
         ask();
-        written() > before
+        written() > before + 5
     });
+    let last = get(&process.data, &target(asked.get()));
+    restart(&mut process);
+    assert_eq!(get(&process.data, &target(asked.get())).body, last.body);
+    assert_eq!((process.metric(RENDERS), process.metric(DISK_HITS)), (0, 1));
     assert_eq!(process.stop().code(), Some(0));
+}
+
+#[test]
+fn a_read_only_disk_is_said_once_and_opened_when_it_can_be_written() {
+    let mut process = Process::stopped("");
+    let Some(small) = Small::try_new(process.dir.path().join("small")) else { return };
+    small.remount("ro");
+    process.configure(&format!("[cache]\ndisk = \"{}\"", small.0.join("cache").display()), "");
+    process.run();
+    process.until("off", || readyz(&process).contains("Read-only file system"));
+    assert_eq!(get(&process.admin, "/readyz").status, 200, "it serves");
+    let first = get(&process.data, TARGET);
+    assert_eq!((first.status, get(&process.data, TARGET).body), (200, first.body));
+    assert_eq!((process.metric(RENDERS), process.metric(MEMORY_HITS)), (1, 1));
+    small.remount("rw");
+    wait_open(&process);
+    assert_eq!(process.log().matches("Read-only file system").count(), 1, "{}", process.log());
+    assert_eq!(get(&process.data, "/is/image/Co/A?wid=31").status, 200);
+    restart(&mut process);
+    assert_eq!(get(&process.data, "/is/image/Co/A?wid=31").status, 200);
+    assert_eq!((process.metric(RENDERS), process.metric(DISK_HITS)), (0, 1));
+    // Before the file system goes.
+    assert_eq!(process.stop().code(), Some(0));
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_read_said_once_and_written_again() {
+    let mut process = with_disk();
+    let dir = cache_dir(&process);
+    let first = get(&process.data, TARGET);
+    restart(&mut process);
+    // Where files are written before they get their names: a file now, so that nothing can be.
+    fs::remove_dir_all(dir.join("tmp")).unwrap();
+    fs::write(dir.join("tmp"), "").unwrap();
+    assert_eq!(get(&process.data, "/is/image/Co/A?wid=31").status, 200);
+    process.until("not written", || readyz(&process).contains("cache on disk: not written: Not a directory"));
+    assert_eq!(get(&process.data, TARGET).body, first.body);
+    assert_eq!((process.metric(RENDERS), process.metric(DISK_HITS)), (1, 1), "what is there is read");
+    // It is tried more than once, and each time there is more to write.
+    let tried = SystemTime::now();
+    while tried.elapsed().unwrap() < Duration::from_millis(5_000) {
+        let wid = 40 + tried.elapsed().unwrap().as_millis() / 50;
+        assert_eq!(get(&process.data, &format!("/is/image/Co/A?wid={wid}")).status, 200);
+    }
+    assert!(readyz(&process).contains("not written"), "{}", readyz(&process));
+    assert_eq!(process.log().matches("the cache is not written").count(), 1, "{}", process.log());
+    fs::remove_file(dir.join("tmp")).unwrap();
+    fs::create_dir(dir.join("tmp")).unwrap();
+    wait_open(&process);
+    assert_eq!(process.log().matches("the cache is written again").count(), 1, "{}", process.log());
+    restart(&mut process);
+    assert_eq!(get(&process.data, "/is/image/Co/A?wid=31").status, 200);
+    assert_eq!((process.metric(RENDERS), process.metric(DISK_HITS)), (0, 1), "what could not be written then, was now");
+}
+
+/// Many clients, more renditions than fit, and an end without warning in the middle of it, again and again: no bound is
+/// passed, and nothing but the right bytes is ever served.
+#[test]
+fn churn_and_sudden_ends_keep_every_bound_and_every_byte() {
+    const DISK_MAX: u64 = 16 << 20;
+    let mut random = SplitMix64::new("churn_and_sudden_ends");
+    let mut process = Process::stopped("");
+    let dir = cache_dir(&process);
+    // Noise, which no encoder makes small: a few hundred kB a rendition.
+    let noise = picture(Content::Noise, Size::new(700, 500), PixelFormat::RGB, &mut random);
+    let spec = EncodeSpec::Jpeg { quality: JpegQuality(100), chroma: Chroma::Full, progressive: false };
+    fs::write(process.dir.path().join("images/noise.jpg"), codec::encode(&noise, &spec).unwrap()).unwrap();
+    let cache = format!("[cache]\ndisk = \"{}\"\nmemory = \"16MiB\"\ndisk_size = \"16MiB\"", dir.display());
+    process.configure(&cache, "");
+    let known: Mutex<BTreeMap<u32, Vec<u8>>> = Mutex::default();
+    let (written_max, mut disk_hits, mut renders) = (Cell::new(0), 0, 0);
+    for round in 0..5 {
+        process.run();
+        wait_open(&process);
+        let (answers, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        // Set whatever happens, or a failure would wait for its clients for ever.
+        struct Stop<'a>(&'a AtomicBool);
+        impl Drop for Stop<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let end_after = 60 + random.within(0, 80) as usize;
+        std::thread::scope(|scope| {
+            let _stop = Stop(&stop);
+            for seed in 0..3 {
+                let (process, known, answers, stop) = (&process, &known, &answers, &stop);
+                let mut random = SplitMix64::new(&format!("round {round} client {seed}"));
+                scope.spawn(move || {
+                    let mut client = Client::unix(&process.data);
+                    while !stop.load(Ordering::Relaxed) {
+                        let wid = 500 + random.within(0, 100);
+                        let request = head("GET", &format!("/is/image/Co/noise?wid={wid}&qlt=100,1"), &[]);
+                        if client.stream.write_all(request.as_bytes()).is_err() {
+                            return;
+                        }
+                        // It may end while it answers.
+                        let Some(reply) = client.try_reply(false) else { return };
+                        assert_eq!(reply.status, 200, "{reply}");
+                        let mut known = known.lock().unwrap();
+                        let right = known.entry(wid).or_insert_with(|| reply.body.clone());
+                        assert!(*right == reply.body, "wid={wid} in round {round} is not what it was");
+                        answers.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            process.until("asked often enough", || {
+                // A walk that crosses a file's going and another one's coming counts both.
+                let walks = std::iter::repeat_with(|| bytes_below(&dir)).take(5);
+                let on_disk = walks.min().unwrap_or(0);
+                written_max.set(on_disk.max(written_max.get()));
+                let memory = process.metric("calotype_cache_memory_bytes");
+                assert!(on_disk <= DISK_MAX && memory <= 16 << 20, "{on_disk} bytes on disk, {memory} in memory");
+                answers.load(Ordering::Relaxed) >= end_after
+            });
+            (disk_hits, renders) = (disk_hits + process.metric(DISK_HITS), renders + process.metric(RENDERS));
+            assert_eq!(process.metric("calotype_cache_corrupt"), 0, "a file that was half written has no name");
+            // In the middle of it.
+            process.signal("KILL");
+        });
+        process.kill();
+    }
+    let known = known.into_inner().unwrap();
+    let written_max = written_max.get();
+    println!("{renders} renders, {disk_hits} hits on disk, {written_max} bytes there at most, {} targets", known.len());
+    assert!(written_max > DISK_MAX / 2 && disk_hits > 0, "too little for a bound to show");
+    process.run();
+    wait_open(&process);
+    assert!(entries(&dir.join("tmp")).is_empty() && fs::read_dir(dir.join("tmp")).unwrap().count() == 0, "leftovers");
+    assert_eq!(process.stop().code(), Some(0));
+}
+
+/// Bytes of all files below a folder; a file may go while it is looked at.
+fn bytes_below(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = entries.filter_map(|entry| {
+        let metadata = entry.metadata().ok()?;
+        Some(if metadata.is_dir() { bytes_below(&entry.path()) } else { metadata.len() })
+    });
+    bytes.sum()
 }
 
 #[test]

@@ -170,6 +170,8 @@ impl<S: Read + Write> Client<S> {
                 Some(())
             }
             Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => None,
+            // By a signal to this process, which some tests are about.
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => self.fill(),
             Err(e) => panic!("reading a reply: {e}"),
         }
     }

@@ -72,6 +72,7 @@ const QUARANTINE: &[(&str, &str)] = &[
     ("tokio_rustls", "front"),
     ("cap_std", "store"),
     ("foyer_memory", "cache"),
+    ("rustix", "cache"),
     ("clap", "cli"),
     ("indicatif", "cli"),
 ];
