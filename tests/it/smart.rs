@@ -15,7 +15,7 @@ use calotype::service::Service;
 
 use crate::codecs::{corpus, jpeg2000};
 use crate::http::{Site, has_tool};
-use crate::support::SplitMix64;
+use crate::support::{Content, SplitMix64};
 
 /// A JPEG of 3000×2000, as source A of the protocol's reference.
 const HEADER: Header = Header {
@@ -254,11 +254,12 @@ fn no_reply_is_larger_for_smart_imaging() {
     let service = Service::try_new(&config).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let sources = sources();
-    let clients = ["image/avif,image/webp,*/*", "image/jp2"].map(|accept| Hints::from_headers([("Accept", accept)]));
+    let clients = ["image/avif,image/webp,*/*", "image/avif,image/webp", "image/webp", "image/avif", "image/jp2"]
+        .map(|accept| Hints::from_headers([("Accept", accept)]));
     let mut served = BTreeMap::new();
     for _ in 0..300 {
         let source = &sources[random.within(0, u32::try_from(sources.len()).unwrap()) as usize];
-        let hints = &clients[usize::from(random.within(0, 4) == 0)];
+        let hints = &clients[random.within(0, 5) as usize];
         let query = query(&mut random);
         let queries = [format!("{query}&bfc=on"), format!("{query}&bfc=off")];
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -270,6 +271,8 @@ fn no_reply_is_larger_for_smart_imaging() {
             assert_eq!(smart.bytes, plain.bytes, "{query}");
         } else {
             assert!(smart.bytes.len() < plain.bytes.len(), "{query}: {:?}", smart.verdict);
+            let saved = i64::try_from(plain.bytes.len() - smart.bytes.len()).unwrap();
+            assert_eq!(smart.meta.saved, Some(saved), "{query}: what the reply says is what it is");
         }
         *served.entry(smart.meta.reason.expect("known")).or_insert(0) += 1;
     }
@@ -284,16 +287,33 @@ fn query(random: &mut SplitMix64) -> String {
     let fmt = pick(&["jpeg", "jpeg", "pjpeg", "png", "png-alpha", "webp", "avif"]);
     let sharpen = pick(&["", "", "&op_usm=1.75,0.3,2,0", "&op_sharpen=1"]);
     let fit = pick(&["", "&fit=crop&align=1,-1", "&fit=stretch", "&fit=constrain"]);
-    let (wid, hei, qlt) = (random.within(1, 257), random.within(1, 257), random.within(1, 101));
+    let part = pick(&["", "", "&rgnN=0.2,0.1,0.05,0.3", "&rgnN=0.4,0.4,0.01,0.01", "&bgc=20a0f0"]);
+    // Small ones as often as large ones.
+    let mut side = || {
+        let most = 2 << random.within(0, 8);
+        random.within(1, most)
+    };
+    let (wid, hei) = (side(), side());
+    let qlt = random.within(1, 101);
     let chroma = random.within(0, 2);
-    format!("wid={wid}&hei={hei}{fit}&fmt={fmt}&qlt={qlt},{chroma}{sharpen}")
+    format!("wid={wid}&hei={hei}{fit}&fmt={fmt}&qlt={qlt},{chroma}{sharpen}{part}")
 }
 
 /// Computed pictures of all kinds, and some of the corpus.
 fn sources() -> Vec<Bytes> {
     let size = Size::new(512, 341);
     let jpeg = |chroma| EncodeSpec::Jpeg { quality: JpegQuality(92), chroma, progressive: false };
+    let mut noise = SplitMix64::new("sources");
+    let mut grey = |content, size| crate::support::picture(content, size, PixelFormat::GREY, &mut noise);
     let made = [
+        (testcard::portrait(Size::new(301, 400), 4), jpeg(Chroma::Half)),
+        (testcard::chart(Size::new(400, 300)), EncodeSpec::Png),
+        (testcard::photo(Size::new(1, 1), 5), EncodeSpec::Png),
+        (testcard::photo(Size::new(600, 1), 6), EncodeSpec::Png),
+        (testcard::vase(Size::new(200, 150), 7), EncodeSpec::WebpLossless),
+        (grey(Content::Noise, Size::new(129, 127)), EncodeSpec::Png),
+        (grey(Content::Full, Size::new(300, 200)), EncodeSpec::Png),
+        (grey(Content::Opaque, Size::new(256, 256)), jpeg(Chroma::Half)),
         (testcard::photo(size, 1), jpeg(Chroma::Half)),
         (testcard::photo(size, 2), jpeg(Chroma::Full)),
         (testcard::vase(size, 3), EncodeSpec::Png),

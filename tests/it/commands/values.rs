@@ -203,7 +203,7 @@ const ROWS: &[Row] = &[
         &["on,0", "on,-1", "on,1001", "2", "off,2", "on,2,2", "on,", "on,x"],
         &[],
     ),
-    row("network", &["on", "off", "ON"], &["1", "true", "on,off"], &[]),
+    row("network", &["on", "off", "ON"], &["1", "true", "on,off", "maybe"], &[]),
     row("bfc", &["on", "off", "Off"], &["1", "false", "on,avif"], &[]),
     row(
         "cache",

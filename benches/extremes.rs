@@ -1,0 +1,474 @@
+//! Is anything ever larger for Smart Imaging, and is every reply one that the manual knows?
+//!
+//! `./x bench extremes [COUNT]`: so many random requests (10,000 by default) over computed pictures, and over those of
+//! `CORPUS`, to the release binary on its socket; each once with `bfc=on` and once with `bfc=off`, as many clients at a time
+//! as there are cores. Prints what was served and the extremes; ends with 1 if a reply was larger, other than its headers
+//! say, or of a kind that it must not be. `SEED=` replays a run: request i depends on the seed and i alone.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use calotype::codec;
+use calotype::pixel::{Chroma, Image, PixelFormat, Plane, Size, testcard};
+use calotype::plan::{EncodeSpec, JpegQuality, WebpQuality};
+
+const COUNT: usize = 10_000;
+/// Nothing takes longer; a daemon that hangs is an end, too.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Violations that are printed.
+const SHOWN_MAX: usize = 20;
+
+fn main() -> ExitCode {
+    // `cargo test --benches` only wants to know that it builds.
+    if !std::env::args().any(|arg| arg == "--bench") {
+        return ExitCode::SUCCESS;
+    }
+    let count = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let count = count.map_or(COUNT, |count| count.parse().expect("a number of requests"));
+    let seed = match std::env::var("SEED") {
+        Ok(seed) => seed.parse().expect("SEED is a decimal number of 64 bits"),
+        // Another one each day is another ten thousand requests.
+        Err(_) => std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs() / 86_400),
+    };
+    println!("{count} requests, SEED={seed}");
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let folders = folders(dir.path());
+    println!("{} pictures in {} folders", folders.iter().map(Vec::len).sum::<usize>(), folders.len());
+    let daemon = Daemon::start(dir.path());
+    let results = Mutex::new(Results::default());
+    let (next, start) = (AtomicUsize::new(0), Instant::now());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                let mut client = Client::connect(&daemon.socket);
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    if i >= count {
+                        return;
+                    }
+                    let asked = Asked::random(&mut Random::new(seed, i), &folders);
+                    let begun = Instant::now();
+                    let smart = client.get(&format!("{}&bfc=on", asked.target), &asked.headers);
+                    let took = begun.elapsed();
+                    let plain = client.get(&format!("{}&bfc=off", asked.target), &asked.headers);
+                    results.lock().expect("no panic").add(i, &asked, took, &smart, &plain);
+                    if (i + 1).is_multiple_of((count / 10).max(1)) {
+                        eprintln!("{} of {count} after {:.0} s", i + 1, start.elapsed().as_secs_f64());
+                    }
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().expect("no panic");
+    daemon.end(&mut results);
+    results.print(start.elapsed());
+    if results.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// SplitMix64 (Steele, Lea, Flood, 2014).
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64, i: usize) -> Self {
+        let mut random = Self(seed ^ (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        random.next();
+        random
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).expect("below a usize")
+    }
+
+    /// 0 up to 1.
+    fn part(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    /// 1 to 2047 px, every power of two as often as any other.
+    fn side(&mut self) -> usize {
+        let power = 1 << self.below(11);
+        power + self.below(power)
+    }
+}
+
+/// One request but for its `bfc=`.
+struct Asked {
+    target: String,
+    /// Whole lines.
+    headers: String,
+    fmt: &'static str,
+}
+
+impl Asked {
+    fn random(random: &mut Random, folders: &[Vec<String>]) -> Self {
+        let folder = &folders[random.below(folders.len())];
+        let fmt = random.pick(&["", "jpeg", "jpeg", "pjpeg", "png", "png-alpha", "webp", "avif"]);
+        let mut target = format!("/is/image/{}?id=x", folder[random.below(folder.len())]);
+        let mut add = |command: String| write!(target, "&{command}").expect("a string");
+        if !fmt.is_empty() {
+            add(format!("fmt={fmt}"));
+        }
+        let sides = random.below(8);
+        if sides > 0 {
+            add(format!("wid={}", random.side()));
+        }
+        if sides > 4 {
+            add(format!("hei={}", random.side()));
+        }
+        if sides > 0 {
+            add(random.pick(&["id=x", "fit=constrain", "fit=crop", "fit=stretch", "fit=fit,1", "align=-1,0.5"]).into());
+        }
+        if random.below(4) > 0 {
+            add(format!("qlt={},{}", 1 + random.below(100), random.below(2)));
+        }
+        if random.below(4) == 0 {
+            let [x, y] = [random.part() * 0.5, random.part() * 0.5];
+            add(format!("rgnN={x:.3},{y:.3},{:.3},{:.3}", 0.5 * random.part() + 0.01, 0.5 * random.part() + 0.01));
+        }
+        add(random.pick(&["id=x", "op_usm=1.75,0.3,2,0", "op_usm=5,0.5,0,1", "op_sharpen=1", "id=y"]).into());
+        add(random.pick(&["resMode=sharp2", "resMode=bilin", "resMode=bicub", "bgc=20a0f0"]).into());
+        add(random.pick(&["dpr=off", "dpr=off", "dpr=on,1.5", "dpr=on,3", "dpr=on"]).into());
+        let mut headers = String::new();
+        headers += random.pick(&[
+            "Accept: image/avif,image/webp,*/*\r\n",
+            "Accept: image/avif,image/webp,*/*\r\n",
+            "Accept: image/webp,*/*\r\n",
+            "Accept: image/avif\r\n",
+            "Accept: image/jp2,image/png\r\n",
+            "Accept: */*\r\n",
+        ]);
+        headers += random.pick(&["", "", "Sec-CH-DPR: 2\r\n", "DPR: 1.3\r\n"]);
+        headers += random.pick(&["", "", "", "ECT: 3g\r\n", "Save-Data: on\r\n"]);
+        Self { target, headers, fmt }
+    }
+}
+
+/// What was served for one format, by what came of it.
+#[derive(Default)]
+struct Served {
+    replies: usize,
+    bytes: u64,
+    bytes_off: u64,
+    /// The part of its bytes that a reply saved: the least and the most, with their requests.
+    least: Option<(f64, usize, String)>,
+    most: Option<(f64, usize, String)>,
+}
+
+#[derive(Default)]
+struct Results {
+    /// By the format asked for, the reason and the type served.
+    served: BTreeMap<(&'static str, String, String), Served>,
+    statuses: BTreeMap<u16, usize>,
+    times: Vec<(Duration, usize, String)>,
+    violations: Vec<String>,
+}
+
+impl Results {
+    fn add(&mut self, i: usize, asked: &Asked, took: Duration, smart: &Reply, plain: &Reply) {
+        for reply in [smart, plain] {
+            *self.statuses.entry(reply.status).or_default() += 1;
+        }
+        if let Err(what) = check(smart, plain) {
+            self.violations.push(format!("{i}: {what}: {} with {:?}", asked.target, asked.headers));
+        }
+        if smart.status != 200 || plain.status != 200 {
+            return;
+        }
+        self.times.push((took, i, asked.target.clone()));
+        let name = |header: &str| smart.header(header).to_owned();
+        let fmt = if asked.fmt.is_empty() { "(none)" } else { asked.fmt };
+        let served = self.served.entry((fmt, name("x-smart-imaging-reason"), name("content-type"))).or_default();
+        served.replies += 1;
+        served.bytes += smart.body.len() as u64;
+        served.bytes_off += plain.body.len() as u64;
+        // What the candidate tried last would have saved, served or not.
+        if let Ok(saved) = smart.header("x-smart-imaging").parse::<f64>() {
+            let part = (saved / plain.body.len() as f64, i, asked.target.clone());
+            if served.least.as_ref().is_none_or(|least| part.0 < least.0) {
+                served.least = Some(part.clone());
+            }
+            if served.most.as_ref().is_none_or(|most| part.0 > most.0) {
+                served.most = Some(part);
+            }
+        }
+    }
+
+    fn print(&mut self, took: Duration) {
+        println!(
+            "\n{:9} {:12} {:10} {:>7} {:>12} {:>12} {:>7}   least, most saved by the candidate tried last",
+            "fmt", "reason", "served", "replies", "bytes", "bfc=off", "saved"
+        );
+        let percent = |part: f64| format!("{:.1} %", 100.0 * part);
+        for ((fmt, reason, mime), served) in &self.served {
+            let Served { replies, bytes, bytes_off, least, most } = served;
+            let saved = percent(1.0 - *bytes as f64 / *bytes_off as f64);
+            let mime = mime.trim_start_matches("image/");
+            print!("{fmt:9} {reason:12} {mime:10} {replies:>7} {bytes:>12} {bytes_off:>12} {saved:>7}");
+            match (least, most) {
+                (Some((least, ..)), Some((most, ..))) => println!("   {}, {}", percent(*least), percent(*most)),
+                _ => println!(),
+            }
+        }
+        let of = |reason: fn(&str) -> bool| self.served.iter().filter(move |((_, r, _), _)| reason(r)).map(|(_, s)| s);
+        let order = |a: &&(f64, usize, String), b: &&(f64, usize, String)| a.0.total_cmp(&b.0);
+        let won = |reason: &str| matches!(reason, "avif" | "webp" | "jpeg2000");
+        let extremes = [
+            ("the most that was saved", of(won).filter_map(|s| s.most.as_ref()).max_by(order)),
+            ("the narrowest win", of(won).filter_map(|s| s.least.as_ref()).min_by(order)),
+            ("the narrowest loss", of(|r| r == "larger").filter_map(|s| s.most.as_ref()).max_by(order)),
+            ("the worst candidate", of(|r| r == "larger").filter_map(|s| s.least.as_ref()).min_by(order)),
+        ];
+        println!();
+        for (what, extreme) in extremes {
+            if let Some((part, i, target)) = extreme {
+                println!("{what}: {} (request {i}, {target})", percent(*part));
+            }
+        }
+        self.times.sort();
+        let at = |percent: usize| self.times.get(self.times.len().saturating_sub(1) * percent / 100);
+        if let (Some(median), Some(p99), Some(slowest)) = (at(50), at(99), at(100)) {
+            let ms = |time: &(Duration, usize, String)| time.0.as_secs_f64() * 1e3;
+            println!(
+                "time of a reply: median {:.1} ms, 99th percentile {:.1} ms, slowest {:.1} ms (request {}, {})",
+                ms(median),
+                ms(p99),
+                ms(slowest),
+                slowest.1,
+                slowest.2
+            );
+        }
+        println!("status codes, {:.0} s in all: {:?}", took.as_secs_f64(), self.statuses);
+        println!("{} violations", self.violations.len());
+        for violation in self.violations.iter().take(SHOWN_MAX) {
+            println!("  {violation}");
+        }
+    }
+}
+
+/// What must be so of a request's two replies.
+fn check(smart: &Reply, plain: &Reply) -> Result<(), String> {
+    let say = |ok: bool, what: String| if ok { Ok(()) } else { Err(what) };
+    for reply in [smart, plain] {
+        // Bad requests, broken or too large sources, too much to do: what the manual names.
+        say(matches!(reply.status, 200 | 400 | 422 | 503 | 504), format!("status {}: {}", reply.status, reply.text()))?;
+    }
+    if smart.status != 200 || plain.status != 200 {
+        let is_load = [smart.status, plain.status].iter().any(|status| matches!(status, 503 | 504));
+        return say(is_load || smart.status == plain.status, format!("status {} and {}", smart.status, plain.status));
+    }
+    let (bytes, bytes_off) = (smart.body.len(), plain.body.len());
+    let reason = smart.header("x-smart-imaging-reason");
+    say(bytes <= bytes_off, format!("{bytes} bytes, {bytes_off} without Smart Imaging"))?;
+    say(!smart.header("etag").is_empty() && plain.header("x-smart-imaging").is_empty(), "headers".to_owned())?;
+    let saved: Option<i64> = smart.header("x-smart-imaging").parse().ok();
+    if smart.header("content-type") == plain.header("content-type") {
+        say(smart.body == plain.body, String::from("the same format, other bytes"))?;
+        say(saved.is_none_or(|saved| saved <= 0), format!("{saved:?} bytes saved, but not served"))?;
+        say(matches!(reason, "larger" | "unsupported" | "ineligible" | "deadline"), format!("reason {reason:?}"))
+    } else {
+        say(saved == Some((bytes_off - bytes) as i64), format!("{saved:?} said, {} saved", bytes_off - bytes))?;
+        say(bytes < bytes_off, String::from("converted, but not smaller"))?;
+        let named = match smart.header("content-type") {
+            "image/jp2" => "jpeg2000",
+            mime => mime.trim_start_matches("image/"),
+        };
+        say(reason == named || reason == "deadline", format!("reason {reason:?}"))
+    }
+}
+
+/// Company and asset of every picture, by folder: a folder of many is not asked more often than one of few.
+fn folders(dir: &Path) -> Vec<Vec<String>> {
+    let made = dir.join("made");
+    std::fs::create_dir(&made).expect("a temporary folder");
+    let mut folders = vec![make(&made)];
+    let Some(corpus) = std::env::var_os("CORPUS").map(PathBuf::from) else {
+        println!("CORPUS is not set: computed pictures alone");
+        return folders;
+    };
+    let mut below = vec![corpus.clone()];
+    while let Some(folder) = below.pop() {
+        let mut assets = Vec::new();
+        for path in folder.read_dir().expect("CORPUS names a folder").map(|entry| entry.expect("an entry").path()) {
+            let name = path.strip_prefix(&corpus).expect("below it").to_string_lossy().into_owned();
+            let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
+            let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+            if path.is_dir() {
+                // Files that were made to break decoders have a test of their own.
+                if !name.starts_with("hostile") {
+                    below.push(path);
+                }
+            } else if is_plain && matches!(&*extension, "jpg" | "jpeg" | "png" | "webp" | "gif" | "tif" | "tiff") {
+                assets.push(format!("Corpus/{name}"));
+            }
+        }
+        // The order of a folder is anybody's guess, a replay must not depend on it.
+        assets.sort();
+        if !assets.is_empty() {
+            folders.push(assets);
+        }
+    }
+    folders.sort();
+    folders
+}
+
+/// Writes pictures of all kinds.
+fn make(folder: &Path) -> Vec<String> {
+    let jpeg = |quality, chroma| EncodeSpec::Jpeg { quality: JpegQuality(quality), chroma, progressive: false };
+    let size = Size::new(1600, 1067);
+    let grey = |size: Size, value: fn(u32) -> u8| {
+        let data = (0..size.w * size.h).map(value).collect();
+        Image::from_planes(size, PixelFormat::GREY, vec![Plane::from_vec(size, data)])
+    };
+    let noise = |i: u32| i.wrapping_mul(0x9e37_79b9).to_le_bytes()[3];
+    let pictures = [
+        ("photo420.jpg", testcard::valley(size, 1), jpeg(92, Chroma::Half)),
+        ("photo444.jpg", testcard::valley(size, 2), jpeg(97, Chroma::Full)),
+        ("poor.jpg", testcard::valley(size, 3), jpeg(20, Chroma::Half)),
+        ("portrait.jpg", testcard::portrait(Size::new(900, 1300), 4), jpeg(90, Chroma::Half)),
+        ("vase.png", testcard::vase(Size::new(700, 701), 5), EncodeSpec::Png),
+        ("vase.webp", testcard::vase(Size::new(333, 500), 6), EncodeSpec::Webp { quality: WebpQuality(8000) }),
+        ("chart.png", testcard::chart(Size::new(1200, 900)), EncodeSpec::Png),
+        ("grey.jpg", grey(Size::new(640, 480), |i| (i / 1280).to_le_bytes()[0]), jpeg(85, Chroma::Half)),
+        ("flat.png", grey(Size::new(800, 600), |_| 90), EncodeSpec::Png),
+        ("noise.png", grey(Size::new(257, 255), noise), EncodeSpec::Png),
+        ("dot.png", testcard::valley(Size::new(1, 1), 7), EncodeSpec::Png),
+        ("line.png", testcard::valley(Size::new(1500, 1), 8), EncodeSpec::Png),
+    ];
+    let write = |(name, image, spec): (&str, Image, EncodeSpec)| {
+        std::fs::write(folder.join(name), codec::encode(&image, &spec).expect("a picture of ours")).expect("a file");
+        format!("Made/{name}")
+    };
+    pictures.into_iter().map(write).collect()
+}
+
+/// The release binary, serving.
+struct Daemon {
+    child: Child,
+    socket: PathBuf,
+    log: PathBuf,
+}
+
+impl Daemon {
+    fn start(dir: &Path) -> Self {
+        let [config, socket, log] = ["calotype.toml", "data.sock", "log"].map(|name| dir.join(name));
+        let company = |name: &str, folder: &Path| {
+            let switches = "dpr = true\nnetwork = true\nmax_pix = [4000, 4000]";
+            format!("[company.{name}]\nsource = \"file://{}\"\n{switches}\n", folder.display())
+        };
+        let mut text = String::from("[daemon]\ndeadline_ms = 60000\n");
+        text += &company("Made", &dir.join("made"));
+        if let Some(corpus) = std::env::var_os("CORPUS") {
+            text += &company("Corpus", &std::fs::canonicalize(corpus).expect("CORPUS names a folder"));
+        }
+        std::fs::write(&config, text).expect("a file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_calotype"));
+        command.arg("daemon").arg("--config").arg(config).arg("--socket").arg(&socket).env("CALOTYPE_LOG", "warn");
+        let stderr = std::fs::File::create(&log).expect("a file");
+        let child = command.stdout(Stdio::null()).stderr(stderr).spawn().expect("the binary");
+        let daemon = Self { child, socket, log };
+        let begun = Instant::now();
+        while UnixStream::connect(&daemon.socket).is_err() {
+            assert!(begun.elapsed() < PATIENCE, "the daemon does not listen:\n{}", daemon.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        daemon
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Whether it is still well and ends as it should.
+    fn end(mut self, results: &mut Results) {
+        let admin = self.socket.with_file_name("data-admin.sock");
+        let metrics = Client::connect(&admin).get("/metrics", "").text();
+        let number = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        for name in ["calotype_hurried", "calotype_upgrades", "calotype_device_lost"] {
+            println!("{name} {}", number(name).unwrap_or(0));
+        }
+        if number("calotype_blame{blame=\"bug\"}") != Some(0) {
+            results.violations.push(String::from("errors that are ours: see the log"));
+        }
+        let asked = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        let ended = asked.and_then(|_| self.child.wait());
+        if !ended.is_ok_and(|status| status.success()) {
+            results.violations.push(String::from("the daemon did not end well"));
+        }
+        let log = self.log();
+        if log.contains("panicked") {
+            results.violations.push(String::from("a panic in the log"));
+        }
+        if !results.violations.is_empty() {
+            println!("the daemon's log:\n{log}");
+        }
+    }
+}
+
+struct Reply {
+    status: u16,
+    /// Names in lower case.
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// One HTTP/1.1 connection.
+struct Client(BufReader<UnixStream>);
+
+impl Client {
+    fn connect(socket: &Path) -> Self {
+        let stream = UnixStream::connect(socket).expect("a daemon that listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        Self(BufReader::with_capacity(256 << 10, stream))
+    }
+
+    fn get(&mut self, target: &str, headers: &str) -> Reply {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: bench\r\n{headers}\r\n");
+        self.0.get_mut().write_all(request.as_bytes()).expect("the request is sent");
+        let mut reply = Reply { status: 0, headers: BTreeMap::new(), body: Vec::new() };
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line).unwrap_or_else(|cause| panic!("{target}: no head: {cause}"));
+            match line.trim_end() {
+                "" => break,
+                first if first.starts_with("HTTP/1.1 ") => reply.status = first[9..12].parse().expect("a status"),
+                header => {
+                    let (name, value) = header.split_once(": ").expect("a header");
+                    reply.headers.insert(name.to_ascii_lowercase(), value.to_owned());
+                }
+            }
+        }
+        assert_ne!(reply.status, 0, "{target}: the connection ended");
+        reply.body = vec![0; reply.header("content-length").parse().expect("a length")];
+        self.0.read_exact(&mut reply.body).unwrap_or_else(|cause| panic!("{target}: no body: {cause}"));
+        reply
+    }
+}
