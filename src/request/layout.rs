@@ -260,6 +260,18 @@ impl Layout {
         Some(([x, y], Size::new(w, h)))
     }
 
+    /// Where a point of the source comes to lie in the view, along one axis (0 across, 1 down), and by how much lengths
+    /// grow; `None` where the picture is turned or mirrored.
+    pub fn place(&self, axis: usize, at: i64) -> Option<(i64, Ratio)> {
+        let Layer { crop, factor, turn, degrees, start, .. } = self.layer;
+        if turn != Turn::default() || degrees != Ratio::ZERO {
+            return None;
+        }
+        let of = |rect: Rect| if axis == 0 { rect.x } else { rect.y };
+        let composite = Ratio::int(at - of(crop)).times(factor).plus(Ratio::int(start[axis] - of(self.region)));
+        Some((composite.times(self.factor[axis]).round() + self.offset[axis], factor.times(self.factor[axis])))
+    }
+
     /// The visible part of the picture; `None` if nothing of it is visible.
     pub(super) fn shown(&self) -> Option<Shown> {
         let turn = self.layer.turn;

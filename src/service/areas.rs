@@ -4,43 +4,40 @@ use crate::pixel::Ratio;
 use crate::request::Layout;
 
 /// HTML `AREA` elements whose coordinates are pixels of the source, with those of the view in their place. What is no
-/// number in a list of coordinates leaves that list as it is.
-pub(super) fn transformed(areas: &str, layout: &Layout) -> String {
+/// number in a list of coordinates leaves that list as it is. `None`: the picture is turned or mirrored, and areas are not
+/// yet.
+pub(super) fn transformed(areas: &str, layout: &Layout) -> Option<String> {
     let mut out = String::with_capacity(areas.len());
     let mut rest = areas;
     while let Some(at) = rest.find('<') {
         let end = rest[at..].find('>').map_or(rest.len(), |end| at + end + 1);
         out.push_str(&rest[..at]);
-        out.push_str(&element(&rest[at..end], layout));
+        out.push_str(&element(&rest[at..end], layout)?);
         rest = &rest[end..];
     }
     out.push_str(rest);
-    out
+    Some(out)
 }
 
 /// One element, from `<` to `>`.
-fn element(text: &str, layout: &Layout) -> String {
-    let Some((before, coords, after)) = attribute(text, "coords") else { return text.to_owned() };
+fn element(text: &str, layout: &Layout) -> Option<String> {
+    let Some((before, coords, after)) = attribute(text, "coords") else { return Some(text.to_owned()) };
     let is_circle =
         attribute(text, "shape").is_some_and(|(_, shape, _)| shape.to_ascii_lowercase().starts_with("circ"));
     let numbers: Option<Vec<i64>> = coords.split(',').map(|number| whole(number.trim())).collect();
     match numbers {
         Some(numbers) => {
-            let moved: Vec<String> = moved(&numbers, is_circle, layout).iter().map(ToString::to_string).collect();
-            format!("{before}{}{after}", moved.join(","))
+            let moved: Vec<String> = moved(&numbers, is_circle, layout)?.iter().map(ToString::to_string).collect();
+            Some(format!("{before}{}{after}", moved.join(",")))
         }
-        None => text.to_owned(),
+        None => Some(text.to_owned()),
     }
 }
 
-fn moved(numbers: &[i64], is_circle: bool, layout: &Layout) -> Vec<i64> {
+fn moved(numbers: &[i64], is_circle: bool, layout: &Layout) -> Option<Vec<i64>> {
     let place = |(i, &number): (usize, &i64)| {
-        if is_circle && i == 2 {
-            return Ratio::int(number).times(layout.factor[0]).round();
-        }
-        let axis = i % 2;
-        let origin = [layout.region.x, layout.region.y][axis];
-        Ratio::int(number - origin).times(layout.factor[axis]).round() + layout.offset[axis]
+        let (at, growth) = layout.place(i % 2, number)?;
+        Some(if is_circle && i == 2 { Ratio::int(number).times(growth).round() } else { at })
     };
     numbers.iter().enumerate().map(place).collect()
 }
@@ -79,6 +76,10 @@ mod tests {
     use crate::request::{self, Screen};
 
     fn of(query: &str, areas: &str) -> String {
+        placed(query, areas).expect("neither turned nor mirrored")
+    }
+
+    fn placed(query: &str, areas: &str) -> Option<String> {
         let company = Company::new("Co", SourceRoot::Nothing);
         let commands = request::parse(query, &company).unwrap();
         let screen = Screen { ratio: Ratio::ONE, width_max: None };
@@ -93,6 +94,9 @@ mod tests {
         assert_eq!(of("crop=100,50,100,100&scl=0.5", "<area coords='100,50,150,75'/>"), "<area coords='0,0,100,50'/>");
         // 100 px of padding above and below.
         assert_eq!(of("wid=400&hei=400", "<area coords='0,0,500,250'>"), "<area coords='0,100,200,200'>");
+        assert_eq!(of("size=500,0&scl=1", "<area coords='100,50,200,100'>"), "<area coords='50,25,100,50'>");
+        assert_eq!(placed("rotate=90", "<area coords='1,2'>"), None);
+        assert_eq!(placed("flip=lr", "<area coords='1,2'>"), None);
         assert_eq!(
             of("wid=500", "a<area shape='circle' coords='10,20,30'>b<area SHAPE='poly' COORDS='2,4,6,8,10,12'>c"),
             "a<area shape='circle' coords='5,10,15'>b<area SHAPE='poly' COORDS='1,2,3,4,5,6'>c"

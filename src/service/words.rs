@@ -183,7 +183,12 @@ impl Service {
         let decision = decide::decide(commands, &header, company, &Hints::default())?;
         let screen = Screen { ratio: decision.dpr, width_max: decision.width_max };
         let layout = request::layout(commands, header.size, company, &screen)?.clamped(company.max_pix);
-        Ok(areas::transformed(map, &layout))
+        let not_supported =
+            || Error::NotSupported { key: "req", got: String::from("map of a turned picture or a tile") };
+        if commands.rect.is_some() {
+            return Err(not_supported());
+        }
+        areas::transformed(map, &layout).ok_or_else(not_supported)
     }
 
     /// What the source and its record say.
