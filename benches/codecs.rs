@@ -94,7 +94,9 @@ fn encoding(criterion: &mut Criterion) {
             EncodeSpec::Avif { .. }
             | EncodeSpec::AvifLossless
             | EncodeSpec::Jpeg2000 { .. }
-            | EncodeSpec::Jpeg2000Lossless => None,
+            | EncodeSpec::Jpeg2000Lossless
+            | EncodeSpec::JpegXr { .. }
+            | EncodeSpec::JpegXrLossless => None,
             EncodeSpec::Png | EncodeSpec::WebpLossless | EncodeSpec::Jpeg { .. } | EncodeSpec::Webp { .. } => {
                 let again = codec::decode(&bytes, &probe(&bytes), DecodeAs::Rgb).expect("bytes of ours");
                 Some(psnr(&photo, &again))

@@ -222,6 +222,11 @@ pub struct AvifQuantiser(pub u8);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Jpeg2000Quality(pub u16);
 
+/// Quantiser of a lossy JPEG XR, 2 (nearly nothing is lost) to 255 (coarsest), for the finest details of luma: each 16
+/// double the step. Other bands follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct JpegXrQuantiser(pub u8);
+
 /// How hard the AVIF encoder tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AvifEffort {
@@ -297,9 +302,19 @@ pub enum EncodeSpec {
     },
     /// Lossless JPEG 2000.
     Jpeg2000Lossless,
+    /// Lossy JPEG XR, 4:4:4; its alpha is lossless.
+    JpegXr {
+        /// Quality.
+        quantiser: JpegXrQuantiser,
+    },
+    /// Lossless JPEG XR.
+    JpegXrLossless,
 }
 
 impl EncodeSpec {
+    /// Whether JPEG XR can be encoded: by a library of the system, in builds with the feature `jpegxr`.
+    pub const HAS_JPEG_XR: bool = cfg!(feature = "jpegxr");
+
     /// MIME type of the reply.
     pub fn mime(&self) -> &'static str {
         match self {
@@ -308,6 +323,7 @@ impl EncodeSpec {
             Self::Webp { .. } | Self::WebpLossless => "image/webp",
             Self::Avif { .. } | Self::AvifLossless => "image/avif",
             Self::Jpeg2000 { .. } | Self::Jpeg2000Lossless => "image/jp2",
+            Self::JpegXr { .. } | Self::JpegXrLossless => "image/vnd.ms-photo",
         }
     }
 
@@ -319,6 +335,7 @@ impl EncodeSpec {
             Self::Webp { .. } | Self::WebpLossless => "webp",
             Self::Avif { .. } | Self::AvifLossless => "avif",
             Self::Jpeg2000 { .. } | Self::Jpeg2000Lossless => "jpeg2000",
+            Self::JpegXr { .. } | Self::JpegXrLossless => "jpegxr",
         }
     }
 
@@ -330,9 +347,13 @@ impl EncodeSpec {
                 Chroma::Half => Some(YcbcrForm::Half),
             },
             Self::Webp { .. } => Some(YcbcrForm::Video),
-            Self::Png | Self::WebpLossless | Self::AvifLossless | Self::Jpeg2000 { .. } | Self::Jpeg2000Lossless => {
-                None
-            }
+            Self::Png
+            | Self::WebpLossless
+            | Self::AvifLossless
+            | Self::Jpeg2000 { .. }
+            | Self::Jpeg2000Lossless
+            | Self::JpegXr { .. }
+            | Self::JpegXrLossless => None,
         }
     }
 
@@ -344,8 +365,9 @@ impl EncodeSpec {
             Self::Webp { .. } | Self::WebpLossless => 16_383,
             // AV1 could have 65,536; libavif, by which most browsers read, takes no more than this.
             Self::Avif { .. } | Self::AvifLossless => 32_768,
-            // The format could have 2³² - 1; larger pictures have more than one precinct, which nothing here is tested with.
-            Self::Jpeg2000 { .. } | Self::Jpeg2000Lossless => 32_768,
+            // Both could have more: of JPEG 2000, larger pictures have several precincts, of JPEG XR, wider headers, with
+            // which nothing here is tested.
+            Self::Jpeg2000 { .. } | Self::Jpeg2000Lossless | Self::JpegXr { .. } | Self::JpegXrLossless => 32_768,
         }
     }
 }

@@ -127,6 +127,8 @@ use std::io::Cursor;
 use calotype::codec::{self, Allow};
 use calotype::engine::scalar;
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, YcbcrForm, testcard};
+#[cfg(feature = "jpegxr")]
+use calotype::plan::JpegXrQuantiser;
 use calotype::plan::{DecodeAs, EncodeSpec, Jpeg2000Quality, JpegQuality, SourceFormat, WebpQuality};
 
 /// A bound may be so many times what is held, once constants no longer matter.
@@ -410,6 +412,17 @@ fn an_encode_holds_no_more_than_its_bound() {
         let alpha = with_alpha(&noise(size));
         for (name, image) in [("photo", &photo), ("noise", &noise(size)), ("noise with alpha", &alpha)] {
             for spec in [lossy(3500), lossy(5500), EncodeSpec::Jpeg2000Lossless] {
+                let (bytes, peak) = count::peak(|| codec::encode(image, &spec));
+                let what = format!("encode {spec:?} {name} {size} ({} bytes)", bytes.expect("bytes").len());
+                let bound = codec::encode_bytes_max(size, image.alpha().is_some(), &spec);
+                findings.compare(&what, peak, bound, size.pixels());
+            }
+            #[cfg(feature = "jpegxr")]
+            for spec in [
+                EncodeSpec::JpegXr { quantiser: JpegXrQuantiser(30) },
+                EncodeSpec::JpegXr { quantiser: JpegXrQuantiser(2) },
+                EncodeSpec::JpegXrLossless,
+            ] {
                 let (bytes, peak) = count::peak(|| codec::encode(image, &spec));
                 let what = format!("encode {spec:?} {name} {size} ({} bytes)", bytes.expect("bytes").len());
                 let bound = codec::encode_bytes_max(size, image.alpha().is_some(), &spec);

@@ -165,8 +165,9 @@ fn with_format(query: String, target: &Target) -> Result<String> {
         Some("webp") => "webp-alpha",
         Some("avif") => "avif-alpha",
         Some("jp2") => "jpeg2000-alpha",
+        Some("jxr") => "jpegxr-alpha",
         Some(other) => {
-            let want = "a file named .jpg, .png, .webp, .avif or .jp2, or fmt= in the query";
+            let want = "a file named .jpg, .png, .webp, .avif, .jp2 or .jxr, or fmt= in the query";
             return Err(Error::Request { got: format!("-o {} (.{other})", path.display()), want: want.into() });
         }
     };

@@ -178,6 +178,10 @@ pub fn encode_bytes_max(size: Size, alpha: bool, spec: &EncodeSpec) -> u64 {
         EncodeSpec::Avif { .. } | EncodeSpec::AvifLossless => filled(32) * 64,
         // Samples of 32 bits, their code blocks and passes, the bytes as they grow and in their file.
         EncodeSpec::Jpeg2000 { .. } | EncodeSpec::Jpeg2000Lossless => filled(64) * samples * 16,
+        // Interleaved; jxrlib holds two rows of blocks; the bytes in buffers that double, and in their file.
+        EncodeSpec::JpegXr { .. } | EncodeSpec::JpegXrLossless => {
+            filled(16) * samples * 5 + u64::from(size.w.next_multiple_of(16)) * 32 * samples * 4
+        }
     };
     pixels + CONSTANT_BYTES
 }

@@ -13,6 +13,8 @@ mod gif;
 mod icc;
 mod jpeg;
 mod jpeg2000;
+#[cfg(feature = "jpegxr")]
+mod jpegxr;
 mod mend;
 mod png;
 mod rows;
@@ -134,6 +136,12 @@ pub fn encode(image: &Image, spec: &EncodeSpec) -> Result<Vec<u8>> {
         EncodeSpec::AvifLossless => avif::encode_lossless(image),
         EncodeSpec::Jpeg2000 { quality } => jpeg2000::encode(image, Some(quality)),
         EncodeSpec::Jpeg2000Lossless => jpeg2000::encode(image, None),
+        #[cfg(feature = "jpegxr")]
+        EncodeSpec::JpegXr { quantiser } => jpegxr::encode(image, quantiser),
+        #[cfg(feature = "jpegxr")]
+        EncodeSpec::JpegXrLossless => jpegxr::encode_lossless(image),
+        #[cfg(not(feature = "jpegxr"))]
+        EncodeSpec::JpegXr { .. } | EncodeSpec::JpegXrLossless => refuse(String::from("not built in: feature jpegxr")),
     }
 }
 

@@ -162,7 +162,7 @@ fn degraded(qlt: u8, network: Option<Network>) -> u8 {
 fn is_eligible(commands: &Commands) -> bool {
     match commands.fmt.format {
         OutputFormat::Jpeg { .. } | OutputFormat::Png => true,
-        OutputFormat::Webp | OutputFormat::Avif | OutputFormat::Jpeg2000 => false,
+        OutputFormat::Webp | OutputFormat::Avif | OutputFormat::Jpeg2000 | OutputFormat::JpegXr => false,
     }
 }
 
@@ -191,6 +191,8 @@ fn ladder(
         },
         OutputFormat::Jpeg2000 if commands.fmt.lossless => EncodeSpec::Jpeg2000Lossless,
         OutputFormat::Jpeg2000 => EncodeSpec::Jpeg2000 { quality: quality::jpeg2000(JpegQuality(qlt), chroma) },
+        OutputFormat::JpegXr if commands.fmt.lossless => EncodeSpec::JpegXrLossless,
+        OutputFormat::JpegXr => EncodeSpec::JpegXr { quantiser: quality::jpegxr(JpegQuality(qlt), chroma) },
     };
     let only = |reason| (EncodeLadder::only(requested), reason);
     if !converts(commands, company) {
@@ -210,7 +212,9 @@ fn ladder(
         | EncodeSpec::Avif { .. }
         | EncodeSpec::AvifLossless
         | EncodeSpec::Jpeg2000 { .. }
-        | EncodeSpec::Jpeg2000Lossless => Look::AsJpeg(JpegQuality(qlt), chroma),
+        | EncodeSpec::Jpeg2000Lossless
+        | EncodeSpec::JpegXr { .. }
+        | EncodeSpec::JpegXrLossless => Look::AsJpeg(JpegQuality(qlt), chroma),
     };
     let candidates = candidates(company, hints, look, view);
     if candidates.is_empty() {
@@ -233,18 +237,24 @@ enum Look {
 fn candidates(company: &Company, hints: &Hints, look: Look, view: Size) -> Vec<EncodeSpec> {
     let legacy = hints.legacy.filter(|_| company.legacy_ua);
     let effort = AvifEffort::for_size(view).filter(|_| hints.avif && company.avif);
-    let (avif, webp, jpeg2000) = match look {
-        Look::Exact => {
-            (effort.map(|_| EncodeSpec::AvifLossless), EncodeSpec::WebpLossless, EncodeSpec::Jpeg2000Lossless)
-        }
+    let (avif, webp, jpeg2000, jpegxr) = match look {
+        Look::Exact => (
+            effort.map(|_| EncodeSpec::AvifLossless),
+            EncodeSpec::WebpLossless,
+            EncodeSpec::Jpeg2000Lossless,
+            EncodeSpec::JpegXrLossless,
+        ),
         Look::AsJpeg(quality, chroma) => (
             effort.map(|effort| EncodeSpec::Avif { quantiser: quality::avif(quality, chroma), effort, chroma }),
             EncodeSpec::Webp { quality: quality::webp(quality) },
             EncodeSpec::Jpeg2000 { quality: quality::jpeg2000(quality, chroma) },
+            EncodeSpec::JpegXr { quantiser: quality::jpegxr(quality, chroma) },
         ),
     };
     let webp = hints.webp.then_some(webp);
     let jpeg2000 = (hints.jpeg2000 || legacy == Some(Legacy::Safari)).then_some(jpeg2000);
-    let ordered = if look == Look::Exact { [webp, avif, jpeg2000] } else { [avif, webp, jpeg2000] };
-    ordered.into_iter().flatten().collect()
+    let reads_jpegxr = hints.jpegxr || legacy == Some(Legacy::Edge);
+    let jpegxr = (EncodeSpec::HAS_JPEG_XR && reads_jpegxr).then_some(jpegxr);
+    let modern = if look == Look::Exact { [webp, avif] } else { [avif, webp] };
+    modern.into_iter().chain([jpeg2000, jpegxr]).flatten().collect()
 }

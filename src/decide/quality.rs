@@ -4,7 +4,7 @@
 //! that nobody sees a difference; between their rows the value is linear.
 
 use crate::pixel::Chroma;
-use crate::plan::{AvifQuantiser, Jpeg2000Quality, JpegQuality, WebpQuality};
+use crate::plan::{AvifQuantiser, Jpeg2000Quality, JpegQuality, JpegXrQuantiser, WebpQuality};
 
 /// JPEG quality and WebP quality in hundredths. The rows of 40 to 92 have the same mean SSIMULACRA2 over 14 photographs at
 /// height 500 (`docs/measurements.md`); those beyond continue them.
@@ -22,6 +22,11 @@ const JPEG_2000_420: [(u8, u16); 9] =
 const JPEG_2000_444: [(u8, u16); 7] =
     [(1, 2850), (30, 4001), (60, 4333), (75, 4564), (85, 4806), (93, 5217), (100, 5700)];
 
+/// JPEG quality at 4:2:0 and JPEG XR quantiser, measured like those of WebP.
+const JPEG_XR_420: [(u8, u16); 7] = [(1, 110), (40, 66), (60, 58), (75, 50), (85, 42), (92, 33), (100, 12)];
+/// The same for a JPEG at 4:4:4.
+const JPEG_XR_444: [(u8, u16); 6] = [(1, 110), (60, 55), (75, 45), (85, 36), (93, 22), (100, 4)];
+
 /// The AVIF quantiser that looks like a JPEG of `quality`, both with that chroma; between two, the finer one.
 pub fn avif(quality: JpegQuality, chroma: Chroma) -> AvifQuantiser {
     let table = match chroma {
@@ -38,6 +43,15 @@ pub fn jpeg2000(quality: JpegQuality, chroma: Chroma) -> Jpeg2000Quality {
         Chroma::Full => &JPEG_2000_444,
     };
     Jpeg2000Quality(interpolated(table, quality.0))
+}
+
+/// The JPEG XR quantiser that looks like a JPEG of `quality` with that chroma; between two, the finer one.
+pub fn jpegxr(quality: JpegQuality, chroma: Chroma) -> JpegXrQuantiser {
+    let table = match chroma {
+        Chroma::Half => &JPEG_XR_420[..],
+        Chroma::Full => &JPEG_XR_444,
+    };
+    JpegXrQuantiser(u8::try_from(interpolated(table, quality.0)).unwrap_or(1))
 }
 
 /// The WebP quality that looks like a JPEG of `quality`.
@@ -75,6 +89,8 @@ mod tests {
         for chroma in [Chroma::Half, Chroma::Full] {
             let all: Vec<u8> = (1..=100).rev().map(|q| avif(JpegQuality(q), chroma).0).collect();
             assert!(all.is_sorted(), "{all:?}");
+            let all: Vec<u8> = (1..=100).rev().map(|q| jpegxr(JpegQuality(q), chroma).0).collect();
+            assert!(all.is_sorted() && all[0] >= 2, "{all:?}");
             let all: Vec<u16> = (1..=100).map(|q| jpeg2000(JpegQuality(q), chroma).0).collect();
             assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
         }

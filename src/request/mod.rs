@@ -241,6 +241,8 @@ pub enum OutputFormat {
     Avif,
     /// `jpeg2000`, `jpeg2000-alpha`.
     Jpeg2000,
+    /// `jpegxr`, `jpegxr-alpha`: where it is built in.
+    JpegXr,
 }
 
 impl OutputFormat {
@@ -253,6 +255,7 @@ impl OutputFormat {
             Self::Webp => "webp",
             Self::Avif => "avif",
             Self::Jpeg2000 => "jpeg2000",
+            Self::JpegXr => "jpegxr",
         }
     }
 }

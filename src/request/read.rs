@@ -9,6 +9,7 @@ use super::{
 use crate::kernel::Kernel;
 use crate::limits;
 use crate::pixel::{Chroma, Ratio, Size};
+use crate::plan::EncodeSpec;
 use crate::request::{Fit, Format};
 
 pub(super) type Answer = Result<(), Refused>;
@@ -180,7 +181,8 @@ const FORMATS: &[FormatRow] = &[
     row(&["tif", "tif-alpha"], None, ANY, &["none", "lzw", "zip", "jpeg"]),
     row(&["jpeg2000"], writes(OutputFormat::Jpeg2000, false), RGB_GRAY, LOSSY),
     row(&["jpeg2000-alpha"], writes(OutputFormat::Jpeg2000, true), RGB_GRAY, LOSSY),
-    row(&["jpegxr", "jpegxr-alpha"], None, RGB, LOSSY),
+    row(&["jpegxr"], if EncodeSpec::HAS_JPEG_XR { writes(OutputFormat::JpegXr, false) } else { None }, RGB, LOSSY),
+    row(&["jpegxr-alpha"], if EncodeSpec::HAS_JPEG_XR { writes(OutputFormat::JpegXr, true) } else { None }, RGB, LOSSY),
     row(&["heic"], None, RGB, LOSSY),
     row(&["eps"], None, ANY, &["raw"]),
     row(&["pdf"], None, ANY, &["none", "zip", "jpeg"]),

@@ -253,8 +253,8 @@ pub const COMMANDS: &[Command] = &[
         "fmt",
         Request,
         "format[,[pixelType][,compression]]",
-        "jpeg, jpg, pjpeg, png, webp, avif or jpeg2000 (all but the first three with or without -alpha), then rgb, then \
-         (webp, avif and jpeg2000 alone) lossy or lossless",
+        "jpeg, jpg, pjpeg, png, webp, avif, jpeg2000 or, where it is built in, jpegxr (all but the first three with or \
+         without -alpha), then rgb, then (not jpeg, not png) lossy or lossless",
         read::fmt,
     )
     .partly()

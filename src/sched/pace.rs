@@ -36,7 +36,7 @@ fn kind(spec: &EncodeSpec) -> usize {
         EncodeSpec::AvifLossless => 3,
         EncodeSpec::Webp { .. } => 4,
         EncodeSpec::WebpLossless => 5,
-        EncodeSpec::Jpeg { .. } | EncodeSpec::Png => 6,
+        EncodeSpec::Jpeg { .. } | EncodeSpec::Png | EncodeSpec::JpegXr { .. } | EncodeSpec::JpegXrLossless => 6,
         EncodeSpec::Jpeg2000 { .. } | EncodeSpec::Jpeg2000Lossless => 7,
     }
 }
@@ -48,7 +48,12 @@ fn is_slow(spec: &EncodeSpec) -> bool {
         | EncodeSpec::AvifLossless
         | EncodeSpec::Jpeg2000 { .. }
         | EncodeSpec::Jpeg2000Lossless => true,
-        EncodeSpec::Webp { .. } | EncodeSpec::WebpLossless | EncodeSpec::Jpeg { .. } | EncodeSpec::Png => false,
+        EncodeSpec::Webp { .. }
+        | EncodeSpec::WebpLossless
+        | EncodeSpec::Jpeg { .. }
+        | EncodeSpec::Png
+        | EncodeSpec::JpegXr { .. }
+        | EncodeSpec::JpegXrLossless => false,
     }
 }
 

@@ -81,9 +81,11 @@ fn spec(spec: &EncodeSpec) -> Value {
         EncodeSpec::Jpeg2000 { quality } => {
             json!({ "format": spec.name(), "quality_db": f64::from(quality.0) / 100.0 })
         }
-        EncodeSpec::WebpLossless | EncodeSpec::AvifLossless | EncodeSpec::Jpeg2000Lossless => {
-            json!({ "format": spec.name(), "lossless": true })
-        }
+        EncodeSpec::JpegXr { quantiser } => json!({ "format": spec.name(), "quantiser": quantiser.0 }),
+        EncodeSpec::WebpLossless
+        | EncodeSpec::AvifLossless
+        | EncodeSpec::Jpeg2000Lossless
+        | EncodeSpec::JpegXrLossless => json!({ "format": spec.name(), "lossless": true }),
     }
 }
 

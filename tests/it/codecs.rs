@@ -6,6 +6,7 @@ mod colour;
 pub(crate) mod corpus;
 mod damage;
 pub(crate) mod jpeg2000;
+pub(crate) mod jpegxr;
 pub(crate) mod make;
 
 mod tiff;

@@ -14,7 +14,7 @@ use calotype::error::Error;
 use calotype::kernel::{Axis, Edge};
 use calotype::pixel::{Chroma, Model, PixelFormat, Size};
 use calotype::plan::{DecodeAs, EncodeSpec, Fill, Header, Pass, Plan, Point, Resample, SourceFormat};
-use calotype::request;
+use calotype::request::{self, OutputFormat};
 
 /// The sources of protocol.md section 7 and a few more: letter, format, size, model.
 pub(crate) const SOURCES: [(&str, SourceFormat, Size, PixelFormat); 9] = [
@@ -85,7 +85,11 @@ fn shown(plan: &Plan) -> String {
         EncodeSpec::Png => {}
         EncodeSpec::Avif { quantiser, .. } => write!(out, " q{}", quantiser.0).expect("a String"),
         EncodeSpec::Jpeg2000 { quality } => write!(out, " q{}", quality.0).expect("a String"),
-        EncodeSpec::WebpLossless | EncodeSpec::AvifLossless | EncodeSpec::Jpeg2000Lossless => out += " lossless",
+        EncodeSpec::JpegXr { quantiser, .. } => write!(out, " q{}", quantiser.0).expect("a String"),
+        EncodeSpec::WebpLossless
+        | EncodeSpec::AvifLossless
+        | EncodeSpec::Jpeg2000Lossless
+        | EncodeSpec::JpegXrLossless => out += " lossless",
     }
     out += if plan.decode == DecodeAs::Native { " | native" } else { " | rgb" };
     for pass in &plan.passes {
@@ -177,6 +181,23 @@ fn outcome(source: &str, query: &str) -> String {
         Ok(plan) => shown(&plan),
         Err(error) => format!("error: {error}"),
     }
+}
+
+/// Whatever the build, the name is known.
+#[test]
+fn jpeg_xr_is_what_the_build_makes_it() {
+    let company = Company::new("Co", SourceRoot::Demo);
+    for query in ["fmt=jpegxr", "fmt=jpegxr-alpha,rgb,lossless"] {
+        let built_in = match request::parse(query, &company) {
+            Ok(commands) => commands.fmt.format == OutputFormat::JpegXr,
+            Err(error) => {
+                assert!(error.to_string().contains("known, but not supported"), "{error}");
+                false
+            }
+        };
+        assert_eq!(built_in, EncodeSpec::HAS_JPEG_XR, "{query}");
+    }
+    assert!(request::parse("fmt=jpegxr,cmyk", &company).is_err());
 }
 
 #[test]

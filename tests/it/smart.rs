@@ -8,7 +8,7 @@ use calotype::catalog::{Company, NetworkSignal, SourceRoot};
 use calotype::codec;
 use calotype::config::{Config, EngineChoice};
 use calotype::decide::{self, Hints, decide};
-use calotype::pixel::{Chroma, PixelFormat, Size, testcard};
+use calotype::pixel::{Chroma, Image, PixelFormat, Size, testcard};
 use calotype::plan::{Decision, DecodeAs, EncodeSpec, Header, JpegQuality, SourceFormat};
 use calotype::request;
 use calotype::service::Service;
@@ -133,6 +133,13 @@ const SAFARI_13: (&str, &str) = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 13_3 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/13.0.4 \
      Mobile/15E148 Safari/604.1",
 );
+const EDGE_16: (&str, &str) = (
+    "User-Agent",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/58.0.3029.110 Safari/537.36 \
+     Edge/16.16299",
+);
+/// What Internet Explorer 11 sends for a picture.
+const IE_ACCEPT: (&str, &str) = ("Accept", "image/png, image/svg+xml, image/jxr, image/*;q=0.8, */*;q=0.5");
 /// What Safari before 14 sends for a picture.
 const OLD_ACCEPT: (&str, &str) = ("Accept", "image/png,image/svg+xml,image/*;q=0.8,video/*;q=0.8,*/*;q=0.5");
 
@@ -142,6 +149,9 @@ fn formats_are_those_of_the_table() {
     let on = company(|company| company.bfc = true);
     let plain = company(|company| (company.bfc, company.avif) = (true, false));
     let old = company(|company| (company.bfc, company.legacy_ua) = (true, true));
+    // Only where it is built in.
+    let (jpegxr, maybe) =
+        if EncodeSpec::HAS_JPEG_XR { (&["jpegxr"][..], "candidates") } else { (&[][..], "unsupported") };
     let (webp, both) = (("Accept", "image/webp,*/*"), ("Accept", "image/avif,image/webp,*/*"));
     for (company, query, headers, candidates, reason, vary) in [
         (&off, "wid=400", &[webp][..], &[][..], "off", ""),
@@ -167,6 +177,10 @@ fn formats_are_those_of_the_table() {
         (&on, "wid=400", &[SAFARI_13, OLD_ACCEPT], &[], "unsupported", "Accept"),
         (&on, "wid=400", &[("Accept", "image/webp,image/jp2")], &["webp", "jpeg2000"], "candidates", "Accept"),
         (&on, "wid=400", &[("Accept", "image/jp2;q=0")], &[], "unsupported", "Accept"),
+        (&old, "wid=400", &[EDGE_16], jpegxr, maybe, "Accept,User-Agent"),
+        (&old, "wid=400&fmt=png&qlt=100", &[EDGE_16], jpegxr, maybe, "Accept,User-Agent"),
+        (&on, "wid=400", &[EDGE_16], &[], "unsupported", "Accept"),
+        (&on, "wid=400", &[IE_ACCEPT], jpegxr, maybe, "Accept"),
         (&on, "wid=400", &[], &[], "unsupported", "Accept"),
     ] {
         let (decision, varies) = decided(company, query, headers);
@@ -205,9 +219,9 @@ fn vary_stays_short() {
     assert!(varies.replace(',', ", ").len() < 120, "{varies}");
 }
 
-/// Over the wire: an old Safari gets a JPEG 2000 that is smaller than the JPEG, and nobody else does.
+/// Over the wire: an old Safari gets a JPEG 2000 that is smaller than the JPEG, an old Edge a JPEG XR, and nobody else does.
 #[test]
-fn an_old_safari_is_served_jpeg_2000() {
+fn old_browsers_are_served_their_formats() {
     let site = Site::start(|config| {
         for (name, legacy_ua) in [("Old", true), ("New", false)] {
             let mut company = Company::new(name, SourceRoot::Demo);
@@ -232,16 +246,32 @@ fn an_old_safari_is_served_jpeg_2000() {
     assert!(old.body.len() < jpeg.body.len(), "{} bytes, {} as JPEG", old.body.len(), jpeg.body.len());
     let saved = i64::try_from(jpeg.body.len() - old.body.len()).expect("a few kB");
     assert_eq!(old.header("x-smart-imaging").parse(), Ok(saved));
+    #[cfg(feature = "jpegxr")]
+    for (target, headers) in [("New/Valley", IE_ACCEPT), ("Old/Valley", EDGE_16)] {
+        let reply = ask(target, &[headers]);
+        assert_eq!(reply.header("content-type"), "image/vnd.ms-photo");
+        assert_eq!(reply.header("x-smart-imaging-reason"), "jpegxr");
+        assert!(reply.body.len() < jpeg.body.len(), "{} bytes, {} as JPEG", reply.body.len(), jpeg.body.len());
+        if has_tool("JxrDecApp") {
+            assert!(difference(&crate::codecs::jpegxr::shown(&reply.body), &jpeg.body) < 4.0);
+        }
+    }
     let without = ask("New/Valley", &[SAFARI_13, OLD_ACCEPT]);
     assert_eq!((without.header("content-type"), without.header("vary")), ("image/jpeg", "Accept"));
     assert_eq!(without.body, jpeg.body);
     if has_tool("opj_decompress") {
-        let (shown, asked) = (jpeg2000::shown(&old.body), crate::codecs::decode_as(&jpeg.body, DecodeAs::Rgb));
-        assert_eq!((shown.size(), shown.format()), (asked.size(), asked.format()));
-        let pairs = || shown.planes().iter().zip(asked.planes()).flat_map(|(a, b)| a.data().iter().zip(b.data()));
-        let difference = pairs().map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / pairs().count() as f64;
-        assert!(difference < 4.0, "JPEG 2000 and JPEG differ by {difference:.1} levels");
+        assert!(difference(&jpeg2000::shown(&old.body), &jpeg.body) < 4.0);
     }
+}
+
+/// Mean difference of a picture from a JPEG of the same size, levels.
+fn difference(shown: &Image, jpeg: &[u8]) -> f64 {
+    let asked = crate::codecs::decode_as(jpeg, DecodeAs::Rgb);
+    assert_eq!((shown.size(), shown.format()), (asked.size(), asked.format()));
+    let pairs = || shown.planes().iter().zip(asked.planes()).flat_map(|(a, b)| a.data().iter().zip(b.data()));
+    let mean = pairs().map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / pairs().count() as f64;
+    println!("differs by {mean:.2} levels");
+    mean
 }
 
 /// 300 random requests over pictures of all kinds: what is served with `bfc=on` is never larger than without, and is what
@@ -254,12 +284,13 @@ fn no_reply_is_larger_for_smart_imaging() {
     let service = Service::try_new(&config).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let sources = sources();
-    let clients = ["image/avif,image/webp,*/*", "image/avif,image/webp", "image/webp", "image/avif", "image/jp2"]
-        .map(|accept| Hints::from_headers([("Accept", accept)]));
+    let clients =
+        ["image/avif,image/webp,*/*", "image/avif,image/webp", "image/webp", "image/avif", "image/jp2", "image/jxr"]
+            .map(|accept| Hints::from_headers([("Accept", accept)]));
     let mut served = BTreeMap::new();
     for _ in 0..300 {
         let source = &sources[random.within(0, u32::try_from(sources.len()).unwrap()) as usize];
-        let hints = &clients[random.within(0, 5) as usize];
+        let hints = &clients[random.within(0, 6) as usize];
         let query = query(&mut random);
         let queries = [format!("{query}&bfc=on"), format!("{query}&bfc=off")];
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -277,7 +308,8 @@ fn no_reply_is_larger_for_smart_imaging() {
         *served.entry(smart.meta.reason.expect("known")).or_insert(0) += 1;
     }
     println!("{} pictures: {served:?}", sources.len());
-    for format in ["webp", "avif", "jpeg2000"] {
+    let old = if EncodeSpec::HAS_JPEG_XR { &["jpeg2000", "jpegxr"][..] } else { &["jpeg2000"] };
+    for format in ["webp", "avif"].iter().chain(old) {
         assert!(served.contains_key(format), "{served:?}");
     }
 }

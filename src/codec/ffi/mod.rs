@@ -5,5 +5,7 @@
 #![allow(unsafe_code, reason = "a C library is called by nothing else")]
 
 pub(super) mod aom;
+#[cfg(feature = "jpegxr")]
+pub(super) mod jxr;
 pub(super) mod libwebp;
 pub(super) mod openjpeg;

@@ -294,9 +294,12 @@ fn small_query(random: &mut SplitMix64) -> String {
 fn encodes(spec: EncodeSpec, format: PixelFormat) -> bool {
     match spec {
         EncodeSpec::Jpeg { .. } => !format.alpha && !matches!(format.model, Model::Yuv | Model::Cmyk),
-        EncodeSpec::Png | EncodeSpec::WebpLossless | EncodeSpec::Jpeg2000 { .. } | EncodeSpec::Jpeg2000Lossless => {
-            matches!(format.model, Model::Grey | Model::Rgb)
-        }
+        EncodeSpec::Png
+        | EncodeSpec::WebpLossless
+        | EncodeSpec::Jpeg2000 { .. }
+        | EncodeSpec::Jpeg2000Lossless
+        | EncodeSpec::JpegXr { .. }
+        | EncodeSpec::JpegXrLossless => matches!(format.model, Model::Grey | Model::Rgb),
         EncodeSpec::Webp { .. } => matches!(format.model, Model::Grey | Model::Yuv),
         EncodeSpec::Avif { .. } | EncodeSpec::AvifLossless => !matches!(format.model, Model::Yuv | Model::Cmyk),
     }
