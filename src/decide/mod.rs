@@ -185,7 +185,7 @@ fn ladder(
         OutputFormat::Avif if commands.fmt.lossless => EncodeSpec::AvifLossless,
         // These have no scale of 1 to 100 of their own: the number looks as it does for a JPEG.
         OutputFormat::Avif => EncodeSpec::Avif {
-            quantiser: quality::avif(JpegQuality(qlt), chroma),
+            quantiser: quality::avif(JpegQuality(qlt), chroma, view),
             effort: AvifEffort::for_size(view).unwrap_or(AvifEffort::Quick),
             chroma,
         },
@@ -245,8 +245,8 @@ fn candidates(company: &Company, hints: &Hints, look: Look, view: Size) -> Vec<E
             EncodeSpec::JpegXrLossless,
         ),
         Look::AsJpeg(quality, chroma) => (
-            effort.map(|effort| EncodeSpec::Avif { quantiser: quality::avif(quality, chroma), effort, chroma }),
-            EncodeSpec::Webp { quality: quality::webp(quality) },
+            effort.map(|effort| EncodeSpec::Avif { quantiser: quality::avif(quality, chroma, view), effort, chroma }),
+            EncodeSpec::Webp { quality: quality::webp(quality, view) },
             EncodeSpec::Jpeg2000 { quality: quality::jpeg2000(quality, chroma) },
             EncodeSpec::JpegXr { quantiser: quality::jpegxr(quality, chroma) },
         ),

@@ -1,39 +1,54 @@
 //! Which quality of one codec looks like which quality of another.
 //!
-//! Each codec counts quality in its own way. The tables say, for the JPEG that was asked for, what another codec needs so
-//! that nobody sees a difference; between their rows the value is linear.
+//! Each codec counts quality in its own way. `qlt` means what libjpeg-turbo makes of that number at 4:2:0; the tables say
+//! what another codec needs for the same mean SSIMULACRA2. Between their rows, and between sizes, the value is linear.
 
-use crate::pixel::Chroma;
+use crate::pixel::{Chroma, Size};
 use crate::plan::{AvifQuantiser, Jpeg2000Quality, JpegQuality, JpegXrQuantiser, WebpQuality};
 
-/// JPEG quality and WebP quality in hundredths. The rows of 40 to 92 have the same mean SSIMULACRA2 over 14 photographs at
-/// height 500 (`docs/measurements.md`); those beyond continue them.
-const WEBP: [(u8, u16); 7] = [(1, 100), (40, 3940), (60, 6210), (75, 7980), (85, 8740), (92, 9540), (100, 10_000)];
-/// JPEG quality and AVIF quantiser at 4:2:0, measured like those of WebP.
-const AVIF_420: [(u8, u16); 7] = [(1, 63), (40, 32), (60, 26), (75, 19), (85, 12), (92, 6), (100, 1)];
-/// The same at 4:4:4; the rows of 60, 85 and 93 are measured.
+/// Rows of a map for pictures of one size: JPEG quality, the other codec's.
+type Rows = [(u8, u16); 9];
+
+/// Pixels of the pictures that the rows were measured with, as [`log2_q8`] has them: longer sides of 500, 1000 and 2000 px.
+const SIZES_Q8: [i32; 3] = [17 * 256 + 128, 19 * 256 + 128, 21 * 256 + 128];
+
+/// WebP quality in hundredths. Measured on 14 photographs at each size and 16 pictures of 512 px more, each 0.1 above
+/// `cjpeg -optimize` (libjpeg-turbo 2.1.5) on average, with `./x bench calibrate` on 2026-11-21; the first row, the last, and
+/// those of 96 at the two larger sizes continue the others.
+const WEBP: [Rows; 3] = [
+    [(1, 100), (30, 2740), (50, 5198), (65, 6873), (75, 7830), (85, 8508), (92, 9112), (96, 9655), (100, 10_000)],
+    [(1, 100), (30, 2513), (50, 5291), (65, 7202), (75, 8090), (85, 8777), (92, 9428), (96, 9850), (100, 10_000)],
+    [(1, 100), (30, 2626), (50, 5790), (65, 7672), (75, 8363), (85, 9038), (92, 9770), (96, 9900), (100, 10_000)],
+];
+/// AVIF quantiser in tenths at 4:2:0, measured like WebP's.
+const AVIF_420: [Rows; 3] = [
+    [(1, 630), (30, 354), (50, 282), (65, 240), (75, 199), (85, 132), (92, 76), (96, 40), (100, 10)],
+    [(1, 630), (30, 360), (50, 281), (65, 232), (75, 174), (85, 111), (92, 60), (96, 23), (100, 0)],
+    [(1, 630), (30, 359), (50, 273), (65, 219), (75, 154), (85, 93), (92, 47), (96, 15), (100, 0)],
+];
+/// AVIF quantiser at 4:4:4; the rows of 60, 85 and 93 are measured at height 500.
 const AVIF_444: [(u8, u16); 6] = [(1, 63), (30, 44), (60, 29), (85, 17), (93, 10), (100, 2)];
 
-/// JPEG quality at 4:2:0 and JPEG 2000 quality in hundredths of a decibel, measured like those of WebP; the first row and
-/// the last continue the others.
+/// JPEG quality at 4:2:0 and JPEG 2000 quality in hundredths of a decibel: the same mean score as our own JPEG over 14
+/// photographs at height 500 (`docs/measurements.md`); the first row and the last continue the others.
 const JPEG_2000_420: [(u8, u16); 9] =
     [(1, 2800), (30, 3941), (40, 4082), (60, 4254), (75, 4454), (85, 4648), (92, 4894), (97, 5190), (100, 5400)];
 /// The same for a JPEG at 4:4:4.
 const JPEG_2000_444: [(u8, u16); 7] =
     [(1, 2850), (30, 4001), (60, 4333), (75, 4564), (85, 4806), (93, 5217), (100, 5700)];
 
-/// JPEG quality at 4:2:0 and JPEG XR quantiser, measured like those of WebP.
+/// JPEG quality at 4:2:0 and JPEG XR quantiser, measured like those of JPEG 2000.
 const JPEG_XR_420: [(u8, u16); 7] = [(1, 110), (40, 66), (60, 58), (75, 50), (85, 42), (92, 33), (100, 12)];
 /// The same for a JPEG at 4:4:4.
 const JPEG_XR_444: [(u8, u16); 6] = [(1, 110), (60, 55), (75, 45), (85, 36), (93, 22), (100, 4)];
 
-/// The AVIF quantiser that looks like a JPEG of `quality`, both with that chroma; between two, the finer one.
-pub fn avif(quality: JpegQuality, chroma: Chroma) -> AvifQuantiser {
-    let table = match chroma {
-        Chroma::Half => &AVIF_420[..],
-        Chroma::Full => &AVIF_444,
+/// The AVIF quantiser that looks like a JPEG of `quality` in a picture of `size`, both with that chroma.
+pub fn avif(quality: JpegQuality, chroma: Chroma, size: Size) -> AvifQuantiser {
+    let quantiser = match chroma {
+        Chroma::Half => (by_size(&AVIF_420, quality, size) + 5) / 10,
+        Chroma::Full => interpolated(&AVIF_444, quality.0),
     };
-    AvifQuantiser(u8::try_from(interpolated(table, quality.0)).unwrap_or(0))
+    AvifQuantiser(u8::try_from(quantiser).unwrap_or(63))
 }
 
 /// The JPEG 2000 quality that looks like a JPEG of `quality` with that chroma.
@@ -54,9 +69,27 @@ pub fn jpegxr(quality: JpegQuality, chroma: Chroma) -> JpegXrQuantiser {
     JpegXrQuantiser(u8::try_from(interpolated(table, quality.0)).unwrap_or(1))
 }
 
-/// The WebP quality that looks like a JPEG of `quality`.
-pub fn webp(quality: JpegQuality) -> WebpQuality {
-    WebpQuality(interpolated(&WEBP, quality.0))
+/// The WebP quality that looks like a JPEG of `quality` in a picture of `size`.
+pub fn webp(quality: JpegQuality, size: Size) -> WebpQuality {
+    WebpQuality(by_size(&WEBP, quality, size))
+}
+
+/// The value of `quality` between the rows of the two sizes that are nearest, beyond them that of the nearest.
+fn by_size(tables: &[Rows; 3], quality: JpegQuality, size: Size) -> u16 {
+    let [small, middle, large] = tables.each_ref().map(|rows| i32::from(interpolated(rows, quality.0)));
+    let at = log2_q8(size.pixels()).clamp(SIZES_Q8[0], SIZES_Q8[2]);
+    let (from, low, high) = if at < SIZES_Q8[1] { (SIZES_Q8[0], small, middle) } else { (SIZES_Q8[1], middle, large) };
+    let value = low + ((high - low) * (at - from)).div_euclid(SIZES_Q8[1] - SIZES_Q8[0]);
+    u16::try_from(value).unwrap_or(0)
+}
+
+/// log₂ in 1/256, linear between powers of two.
+fn log2_q8(pixels: u64) -> i32 {
+    let pixels = u32::try_from(pixels).unwrap_or(u32::MAX).max(1);
+    let whole = pixels.ilog2();
+    // 256 to 511.
+    let share = (u64::from(pixels) << 8) >> whole;
+    i32::try_from(u64::from(whole) * 256 + share - 256).unwrap_or(0)
 }
 
 /// The value of a table with rising keys at `key`, rounded down; beyond its ends, that of its end.
@@ -79,21 +112,39 @@ mod tests {
 
     #[test]
     fn rows_are_met_and_what_lies_between_rises() {
-        for (key, value) in WEBP {
-            assert_eq!(interpolated(&WEBP, key), value, "{key}");
+        let sides = [500, 1000, 2000];
+        // Three by two, as many photographs are: near the pixels of each size.
+        let sizes = sides.map(|w| Size::new(w, w * 3 / 4));
+        for (rows, size) in WEBP.iter().zip(sizes) {
+            for (key, value) in rows {
+                assert_eq!(interpolated(rows, *key), *value, "{key}");
+                let near = webp(JpegQuality(*key), size).0;
+                assert!(near.abs_diff(*value) <= 60, "{key} at {size}: {near}, row {value}");
+            }
         }
-        assert_eq!(interpolated(&WEBP, 80), 8360);
-        assert_eq!(interpolated(&WEBP, 0), 100);
-        let all: Vec<u16> = (1..=100).map(|q| webp(JpegQuality(q)).0).collect();
-        assert!(all.is_sorted(), "{all:?}");
-        for chroma in [Chroma::Half, Chroma::Full] {
-            let all: Vec<u8> = (1..=100).rev().map(|q| avif(JpegQuality(q), chroma).0).collect();
+        assert_eq!(interpolated(&WEBP[0], 80), 8169);
+        assert_eq!(interpolated(&WEBP[0], 0), 100);
+        let extremes = [Size::new(1, 1), Size::new(16_383, 16_383)];
+        for size in sizes.into_iter().chain(extremes) {
+            let all: Vec<u16> = (1..=100).map(|q| webp(JpegQuality(q), size).0).collect();
             assert!(all.is_sorted(), "{all:?}");
+            for chroma in [Chroma::Half, Chroma::Full] {
+                let all: Vec<u8> = (1..=100).rev().map(|q| avif(JpegQuality(q), chroma, size).0).collect();
+                assert!(all.is_sorted(), "{all:?}");
+            }
+        }
+        for chroma in [Chroma::Half, Chroma::Full] {
             let all: Vec<u8> = (1..=100).rev().map(|q| jpegxr(JpegQuality(q), chroma).0).collect();
             assert!(all.is_sorted() && all[0] >= 2, "{all:?}");
             let all: Vec<u16> = (1..=100).map(|q| jpeg2000(JpegQuality(q), chroma).0).collect();
             assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
         }
-        assert_eq!(avif(JpegQuality(85), Chroma::Half), AvifQuantiser(12));
+        assert_eq!(avif(JpegQuality(85), Chroma::Half, extremes[0]), AvifQuantiser(13));
+        assert_eq!(avif(JpegQuality(85), Chroma::Half, extremes[1]), AvifQuantiser(9));
+    }
+
+    #[test]
+    fn logarithms_are_of_pixels() {
+        assert_eq!([1, 2, 3, 1 << 20].map(log2_q8), [0, 256, 384, 20 * 256]);
     }
 }

@@ -19,6 +19,7 @@ mod nginx;
 mod overload;
 mod placement;
 mod property;
+mod quality;
 mod readme;
 mod replies;
 mod shaders;

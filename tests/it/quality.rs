@@ -1,0 +1,31 @@
+//! Does Smart Imaging keep the look? The judging half of the corpus, against libjpeg-turbo's JPEG of the same `qlt`.
+
+#[path = "../../benches/calibrate/pictures.rs"]
+mod pictures;
+
+use pictures::{Served, cases, mean, on_all_cores, served, summary};
+
+use crate::codecs::corpus;
+use crate::http::has_tool;
+
+#[test]
+fn what_is_served_looks_like_the_jpeg_that_was_asked_for() {
+    let Some(corpus) = corpus() else { return };
+    if !has_tool("cjpeg") || !has_tool("avifdec") {
+        return;
+    }
+    let mut cases = cases(&corpus, false);
+    cases.retain(|case| case.side <= 512);
+    assert!(cases.len() > 30, "{}", cases.len());
+    for (accept, saved_least) in [("image/webp", 0.15), ("image/avif", 0.28)] {
+        let results = on_all_cores(&cases, |case| served(case, accept, 85));
+        let results: Vec<&Served> = results.iter().collect();
+        println!("{accept}: {}", summary(&results));
+        for (case, served) in cases.iter().zip(&results) {
+            println!("  {} {:+.2}", case.name, served.above[0]);
+        }
+        let score = mean(results.iter().map(|s| s.above[0]));
+        let saved = mean(results.iter().map(|s| s.saved[0]));
+        assert!(score >= -0.5 && saved >= saved_least, "{accept}: {score:+.2}, {:.1} % saved", 100.0 * saved);
+    }
+}
