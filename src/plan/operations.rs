@@ -72,7 +72,7 @@ impl Point {
 pub struct Tint {
     /// What middle luma becomes: R G B.
     pub colour: [u8; 3],
-    /// Whether luma is moved first so that its median is in the middle; [`Pass::Median`] comes before it then.
+    /// Whether luma is moved first so that its median is in the middle; [`Pass::Median`](super::Pass::Median) comes before it then.
     pub normalise: bool,
     /// Contrast after that, 0 to 100; 0 without it.
     pub contrast: u8,
