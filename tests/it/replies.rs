@@ -324,7 +324,7 @@ fn a_crowd_gets_webp_for_a_minute_and_avif_when_it_is_gone() {
         client.send(head("GET", &format!("/is/image/Co/{target}"), &[BOTH]));
         client
     };
-    let target = "big?wid=1190&op_usm=5,10,0,0";
+    let target = "big?wid=1190&op_usm=5,10,0,0&qlt=40";
     let mut first = begin(target);
     process.until("at work", || process.metric("calotype_jobs_running") == 1);
     let crowd = ["A?wid=20", "A?wid=21", "A?wid=22"].map(begin);
