@@ -7,13 +7,16 @@ use std::io::Cursor;
 use std::path::PathBuf;
 
 use calotype::codec::{self, Allow};
-use calotype::engine::scalar;
 use calotype::limits;
-use calotype::pixel::{Chroma, Image, Model, PixelFormat, Size, YcbcrForm, testcard};
+use calotype::pixel::{Chroma, Image, PixelFormat, Size, testcard};
 use calotype::plan::{
     AvifEffort, AvifQuantiser, DecodeAs, EncodeSpec, Header, Jpeg2000Quality, JpegQuality, SourceFormat, WebpQuality,
 };
 use criterion::{Criterion, Throughput};
+
+mod stored;
+
+use stored::as_stored;
 
 const SOURCE: Size = Size::new(2048, 1358);
 const VIEW: Size = Size::new(754, 500);
@@ -108,16 +111,6 @@ fn encoding(criterion: &mut Criterion) {
         group.bench_function(name, |b| b.iter(|| codec::encode(&planes, &spec).expect("a picture of ours")));
     }
     group.finish();
-}
-
-/// R G B in the planes that `spec` stores.
-fn as_stored(image: &Image, spec: &EncodeSpec) -> Image {
-    match spec.form() {
-        Some(form @ (YcbcrForm::Half | YcbcrForm::Video)) if image.format().model == Model::Rgb => {
-            scalar::rgb_to_ycbcr(image, form)
-        }
-        _ => image.clone(),
-    }
 }
 
 fn probe(bytes: &[u8]) -> Header {

@@ -125,11 +125,15 @@ mod count {
 use std::io::Cursor;
 
 use calotype::codec::{self, Allow};
-use calotype::engine::scalar;
-use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, YcbcrForm, testcard};
+use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, testcard};
 #[cfg(feature = "jpegxr")]
 use calotype::plan::JpegXrQuantiser;
 use calotype::plan::{DecodeAs, EncodeSpec, Jpeg2000Quality, JpegQuality, SourceFormat, WebpQuality};
+
+#[path = "../benches/stored.rs"]
+mod stored;
+
+use stored::as_stored;
 
 /// A bound may be so many times what is held, once constants no longer matter.
 const WASTE_MAX: u64 = 4;
@@ -280,16 +284,6 @@ fn a_png_decode_holds_no_more_than_its_bound() {
         findings.decode(&format!("png 16-bit RGBA interlaced {size}"), &make::png(size, [6, 16, 1], &[], &rows));
     }
     findings.assert_none();
-}
-
-/// R G B in the planes that `spec` stores.
-fn as_stored(image: &Image, spec: &EncodeSpec) -> Image {
-    match spec.form() {
-        Some(form @ (YcbcrForm::Half | YcbcrForm::Video)) if image.format().model == Model::Rgb => {
-            scalar::rgb_to_ycbcr(image, form)
-        }
-        _ => image.clone(),
-    }
 }
 
 #[test]

@@ -14,9 +14,14 @@ use calotype::engine::scalar;
 use calotype::engine::simd::Simd;
 use calotype::engine::{self, Cancel, Job};
 use calotype::kernel::{Axis, Kernel};
-use calotype::pixel::{Image, Model, PixelFormat, Size, WorkingSpace, YcbcrForm};
+use calotype::pixel::{Image, Model, PixelFormat, Size, WorkingSpace};
 use calotype::plan::{DecodeAs, EncodeSpec, Header, Resample, SourceFormat};
 use calotype::{limits, request};
+
+#[path = "../stored.rs"]
+mod stored;
+
+use stored::as_stored;
 
 /// A source and the size it is wanted in.
 pub(crate) struct Case {
@@ -160,14 +165,9 @@ pub(crate) fn cjpeg(image: &Image, quality: u8) -> Vec<u8> {
     std::fs::read(path("out.jpg")).expect("what cjpeg wrote")
 }
 
+/// The file of R G B (or grey) by `spec`.
 pub(crate) fn encoded(rgb: &Image, spec: &EncodeSpec) -> Vec<u8> {
-    match spec.form() {
-        Some(form @ (YcbcrForm::Half | YcbcrForm::Video)) if rgb.format().model == Model::Rgb => {
-            codec::encode(&scalar::rgb_to_ycbcr(rgb, form), spec)
-        }
-        _ => codec::encode(rgb, spec),
-    }
-    .expect("bytes")
+    codec::encode(&as_stored(rgb, spec), spec).expect("bytes")
 }
 
 /// Their mean; 0 of none.

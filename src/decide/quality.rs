@@ -13,8 +13,9 @@ type Rows = [(u8, u16); 9];
 const SIZES_Q8: [i32; 3] = [17 * 256 + 128, 19 * 256 + 128, 21 * 256 + 128];
 
 /// WebP quality in hundredths. Measured on 14 photographs at each size and 16 pictures of 512 px more, each 0.1 above
-/// `cjpeg -optimize` (libjpeg-turbo 2.1.5) on average, with `./x bench calibrate` on 2026-11-21; the first row, the last, and
-/// those of 96 at the two larger sizes continue the others.
+/// `cjpeg -optimize` (libjpeg-turbo 2.1.5) on average, 2026-11-21: the curves with `./x bench calibrate`, the yardstick by a
+/// script of the same steps (`docs/measurements.md`). The first row, the last, and those of 96 at the two larger sizes
+/// continue the others.
 const WEBP: [Rows; 3] = [
     [(1, 100), (30, 2740), (50, 5198), (65, 6873), (75, 7830), (85, 8508), (92, 9112), (96, 9655), (100, 10_000)],
     [(1, 100), (30, 2513), (50, 5291), (65, 7202), (75, 8090), (85, 8777), (92, 9428), (96, 9850), (100, 10_000)],

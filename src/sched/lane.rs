@@ -293,7 +293,7 @@ fn take(shared: &Shared, lane: &Lane, step: Step) {
             let begun = Instant::now();
             let passes = conversion(image.format().model, spec);
             if !passes.is_empty() && converted.as_ref().is_none_or(|(done, _)| *done != passes) {
-                converted = Some((passes.clone(), convert(shared, &image, passes.clone(), gate)?));
+                converted = Some((passes.clone(), convert(shared, &image, &passes, gate)?));
             }
             let converted = converted.as_ref().filter(|_| !passes.is_empty());
             let encoded = codec::encode(converted.map_or(&*image, |(_, image)| image), spec);
@@ -326,10 +326,11 @@ fn conversion(model: Model, spec: &EncodeSpec) -> Vec<Pass> {
     }
 }
 
-fn convert(shared: &Shared, image: &Arc<Image>, passes: Vec<Pass>, gate: &Gate) -> Result<Image> {
+/// The same picture after `passes`, on the CPU.
+fn convert(shared: &Shared, image: &Arc<Image>, passes: &[Pass], gate: &Gate) -> Result<Image> {
     let size = image.size();
     let encode = EncodeLadder::only(EncodeSpec::Png);
-    let plan = Plan { source: size, decode: DecodeAs::Native, size, passes, encode };
+    let plan = Plan { source: size, decode: DecodeAs::Native, size, passes: passes.to_vec(), encode };
     let job = Job {
         source: Arc::clone(image) as Arc<dyn RowSource>,
         plans: vec![Arc::new(plan)],

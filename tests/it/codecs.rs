@@ -15,12 +15,13 @@ use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use calotype::codec::{self, Allow};
-use calotype::engine::scalar;
 use calotype::error::Error;
-use calotype::pixel::{Chroma, Image, Model, PixelFormat, Size, YcbcrForm};
+use calotype::pixel::{Chroma, Image, Model, PixelFormat, Size};
 use calotype::plan::{DecodeAs, EncodeSpec, Header, JpegQuality, SourceFormat, WebpQuality};
 
 use make::computed;
+
+pub(crate) use crate::quality::pictures::encoded as encode;
 
 const GREY_ALPHA: PixelFormat = PixelFormat { model: Model::Grey, alpha: true };
 const YCBCR: PixelFormat = PixelFormat { model: Model::Ycbcr(Chroma::Full), alpha: false };
@@ -71,15 +72,9 @@ fn worst(a: &Image, b: &Image) -> u8 {
     pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
 }
 
-/// Encodes R G B (or grey) in the planes that `spec` stores.
-pub(crate) fn encode(image: &Image, spec: &EncodeSpec) -> Vec<u8> {
-    let image = match spec.form() {
-        Some(form @ (YcbcrForm::Half | YcbcrForm::Video)) if image.format().model == Model::Rgb => {
-            &scalar::rgb_to_ycbcr(image, form)
-        }
-        _ => image,
-    };
-    codec::encode(image, spec).expect("bytes")
+/// Encodes planes as they are.
+fn encode_planes(image: &Image, spec: &EncodeSpec) -> Vec<u8> {
+    codec::encode(image, spec).unwrap_or_else(|e| panic!("{spec:?} {:?} {}: {e}", image.format(), image.size()))
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Does Smart Imaging keep the look? The judging half of the corpus, against libjpeg-turbo's JPEG of the same `qlt`.
 
 #[path = "../../benches/calibrate/pictures.rs"]
-mod pictures;
+pub(crate) mod pictures;
 
 use pictures::{Served, cases, mean, on_all_cores, served, summary};
 

@@ -9,7 +9,7 @@ use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, testcard};
 use calotype::plan::{AvifEffort, AvifQuantiser, DecodeAs, EncodeSpec};
 
 use super::make::computed;
-use super::{GREY_ALPHA, YCBCR, YCBCR_HALF, corpus, decode_as, mse};
+use super::{GREY_ALPHA, YCBCR, YCBCR_HALF, corpus, decode_as, encode_planes as encode, mse};
 use crate::http::has_tool;
 use crate::support::SplitMix64;
 
@@ -20,10 +20,6 @@ const SIZES: [Size; 6] =
 
 fn lossy(quantiser: u8, chroma: Chroma) -> EncodeSpec {
     EncodeSpec::Avif { quantiser: AvifQuantiser(quantiser), effort: AvifEffort::Usual, chroma }
-}
-
-fn encode(image: &Image, spec: &EncodeSpec) -> Vec<u8> {
-    codec::encode(image, spec).unwrap_or_else(|e| panic!("{spec:?} {:?} {}: {e}", image.format(), image.size()))
 }
 
 /// Runs `avifdec` on a file; what it writes, and what it says.

@@ -9,7 +9,7 @@ use calotype::plan::{DecodeAs, EncodeSpec, Jpeg2000Quality};
 
 use super::avif::boxes;
 use super::make::computed;
-use super::{GREY_ALPHA, YCBCR, corpus, decode_as, mse, worst};
+use super::{GREY_ALPHA, YCBCR, corpus, decode_as, encode_planes as encode, mse, worst};
 use crate::http::has_tool;
 use crate::support::SplitMix64;
 
@@ -27,10 +27,6 @@ const SIZES: [Size; 7] = [
 
 fn lossy(hundredths: u16) -> EncodeSpec {
     EncodeSpec::Jpeg2000 { quality: Jpeg2000Quality(hundredths) }
-}
-
-fn encode(image: &Image, spec: &EncodeSpec) -> Vec<u8> {
-    codec::encode(image, spec).unwrap_or_else(|e| panic!("{spec:?} {:?} {}: {e}", image.format(), image.size()))
 }
 
 /// Runs one of OpenJPEG's tools on a file; what it writes, and what it says.

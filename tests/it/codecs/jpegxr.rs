@@ -9,7 +9,7 @@ use calotype::pixel::{Image, Model, PixelFormat, Plane, Size, testcard};
 use calotype::plan::{EncodeSpec, JpegXrQuantiser};
 
 use super::make::computed;
-use super::{GREY_ALPHA, YCBCR, corpus, mse};
+use super::{GREY_ALPHA, YCBCR, corpus, encode_planes as encode, mse};
 use crate::http::has_tool;
 use crate::support::SplitMix64;
 
@@ -29,10 +29,6 @@ const SIZES: [Size; 9] = [
 
 fn lossy(quantiser: u8) -> EncodeSpec {
     EncodeSpec::JpegXr { quantiser: JpegXrQuantiser(quantiser) }
-}
-
-fn encode(image: &Image, spec: &EncodeSpec) -> Vec<u8> {
-    codec::encode(image, spec).unwrap_or_else(|e| panic!("{spec:?} {:?} {}: {e}", image.format(), image.size()))
 }
 
 /// What a browser would show.
