@@ -16,7 +16,7 @@ use calotype::engine::{self, Cancel, Engine, Job};
 use calotype::kernel::{Axis, Kernel};
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, WorkingSpace, YcbcrForm, testcard};
 use calotype::plan::{
-    DecodeAs, EncodeLadder, EncodeSpec, Fill, Pass, Plan, Point, Resample, Tint, Unsharp, WebpQuality,
+    DecodeAs, Embed, EncodeLadder, EncodeSpec, Fill, Pass, Plan, Point, Resample, Tint, Unsharp, WebpQuality,
 };
 use criterion::{Criterion, Throughput};
 use fast_image_resize as fir;
@@ -263,7 +263,7 @@ fn check(engine: &dyn Engine, source: &Arc<Image>, plan: &Arc<Plan>) {
 
 fn plan(source: &Image, size: Size, passes: Vec<Pass>) -> Arc<Plan> {
     let encode = EncodeLadder::only(EncodeSpec::Png);
-    Arc::new(Plan { source: source.size(), decode: DecodeAs::Native, size, passes, encode })
+    Arc::new(Plan { source: source.size(), decode: DecodeAs::Native, size, passes, encode, embed: Embed::default() })
 }
 
 /// The whole resize of [`SOURCE`] to [`VIEW`].

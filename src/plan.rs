@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use operations::{Cover, Grain, Grow, MaskUse, Morph, Noise, Point, Rotation, Tint, Turn, Unsharp};
 
 use crate::kernel::{Axis, Kernel};
-use crate::pixel::{Chroma, PixelFormat, Ratio, Size, WorkingSpace, YcbcrForm};
+use crate::pixel::{Chroma, Density, PixelFormat, Ratio, Size, WorkingSpace, YcbcrForm};
 
 /// Formats calotype reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,6 +61,8 @@ pub struct Header {
     /// Upper bound of what a decoder holds at once for this picture, bytes: its buffers and the image that comes of
     /// them; copies of the source's bytes are not in it.
     pub decoder_bytes: u64,
+    /// How large it says it is printed.
+    pub density: Option<Density>,
 }
 
 /// Which planes the decoder shall hand out.
@@ -106,6 +108,8 @@ pub enum Pass {
         /// What is made.
         form: YcbcrForm,
     },
+    /// R G B to its luma; of Y Cb Cr the luma alone.
+    Grey,
     /// 8-bit encoded straight to f32, premultiplied, in the working space.
     Load {
         /// Space of the f32 planes.
@@ -159,9 +163,10 @@ pub enum Pass {
 
 impl Pass {
     /// Names of all passes: shader file, entry point, scalar function, differential case.
-    pub const ALL: [&'static str; 18] = [
+    pub const ALL: [&'static str; 19] = [
         "ycbcr_to_rgb",
         "rgb_to_ycbcr",
+        "grey",
         "load",
         "resize_h",
         "resize_v",
@@ -185,6 +190,7 @@ impl Pass {
         match self {
             Self::YcbcrToRgb => "ycbcr_to_rgb",
             Self::RgbToYcbcr { .. } => "rgb_to_ycbcr",
+            Self::Grey => "grey",
             Self::Load { .. } => "load",
             Self::ResizeH(_) => "resize_h",
             Self::ResizeV(_) => "resize_v",
@@ -380,19 +386,21 @@ pub struct EncodeLadder {
     pub requested: EncodeSpec,
     /// Formats to try instead, best first.
     pub candidates: Vec<EncodeSpec>,
+    /// Bytes that the format asked for may have: a JPEG that has more is made again, worse. Others have none.
+    pub jpeg_bytes_max: Option<u64>,
 }
 
 impl EncodeLadder {
     /// Only the format asked for.
     pub fn only(requested: EncodeSpec) -> Self {
-        Self { requested, candidates: Vec::new() }
+        Self { requested, candidates: Vec::new(), jpeg_bytes_max: None }
     }
 }
 
 /// What came of an [`EncodeLadder`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Every encoding that was made: its spec and its bytes, in the order they were made.
+    /// Every encoding that could have been served: its spec and its bytes, in the order they were made.
     pub tried: Vec<(EncodeSpec, u64)>,
     /// The one that is served.
     pub served: EncodeSpec,
@@ -529,7 +537,7 @@ impl FormatReason {
 
 /// Raise it whenever the same plan comes to other bytes than before: another encoder or release of one, another default
 /// of it, a pass that rounds differently. Stored renditions of other revisions are not found again.
-pub const REVISION: u32 = 2;
+pub const REVISION: u32 = 3;
 
 /// One rendition, completely: what to decode, which passes, how to encode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -544,6 +552,15 @@ pub struct Plan {
     pub passes: Vec<Pass>,
     /// How the result is encoded.
     pub encode: EncodeLadder,
+    /// What goes with it.
+    pub embed: Embed,
+}
+
+/// What a file says beside its pixels, where its format has a place for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Embed {
+    /// How large it is printed: JPEG, PNG.
+    pub density: Option<Density>,
 }
 
 impl Plan {

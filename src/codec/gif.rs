@@ -30,7 +30,14 @@ pub(super) fn facts(source: &mut (impl BufRead + Seek), pixels_max: u64) -> Resu
     let profile = Profile::from_icc(icc, Space::Rgb);
     let pixels = bounds::gif(page.canvas, page.size, page.layout());
     let decoder_bytes = bounds::with_constants(pixels, icc.len(), profile.is_some());
-    Ok(Facts { stored: page.canvas, native: page.layout().planes(), orientation: 1, profile, decoder_bytes })
+    Ok(Facts {
+        stored: page.canvas,
+        native: page.layout().planes(),
+        orientation: 1,
+        profile,
+        decoder_bytes,
+        density: None,
+    })
 }
 
 fn open<R: Read>(source: R) -> Result<Decoder<R>> {

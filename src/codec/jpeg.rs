@@ -11,7 +11,7 @@
 
 use std::io::{BufRead, Seek};
 
-use jpeg_encoder::{ChromaSubsamplingMethod, Encoder, ImageBuffer, JpegColorType, SamplingFactor};
+use jpeg_encoder::{ChromaSubsamplingMethod, Encoder, ImageBuffer, JpegColorType, PixelDensity, SamplingFactor};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -20,10 +20,10 @@ use zune_jpeg::JpegDecoder;
 use crate::codec::bounds::JpegScans;
 use crate::codec::icc::{Profile, Space};
 use crate::codec::rows::{Depth, Layout, Rows};
-use crate::codec::{Facts, bounds, check_size, exif, mend, read_error};
+use crate::codec::{Extras, Facts, bounds, check_size, exif, mend, read_error};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size};
+use crate::pixel::{Chroma, Density, Image, Model, PixelFormat, Plane, Size};
 use crate::plan::{DecodeAs, JpegQuality};
 
 const NAME: &str = "jpeg";
@@ -58,6 +58,7 @@ struct Start {
     adobe: Option<u8>,
     exif: Vec<u8>,
     icc: Vec<u8>,
+    density: Option<Density>,
 }
 
 impl Start {
@@ -112,7 +113,8 @@ pub(super) fn facts(source: &mut (impl BufRead + Seek), pixels_max: u64) -> Resu
     };
     let pixels = bounds::jpeg(start.size, layout, &start.sampling, start.scans());
     let decoder_bytes = bounds::with_constants(pixels, start.icc.len() + start.exif.len(), profile.is_some());
-    Ok(Facts { stored: start.size, native, orientation: exif::orientation(&start.exif), profile, decoder_bytes })
+    let orientation = exif::orientation(&start.exif);
+    Ok(Facts { stored: start.size, native, orientation, profile, decoder_bytes, density: start.density })
 }
 
 fn read_start(source: &mut (impl BufRead + Seek)) -> Result<Start> {
@@ -127,6 +129,7 @@ fn read_start(source: &mut (impl BufRead + Seek)) -> Result<Start> {
         adobe: None,
         exif: Vec::new(),
         icc: Vec::new(),
+        density: None,
     };
     let mut icc_chunks: Vec<(u8, Vec<u8>)> = Vec::new();
     let mut metadata_bytes = 0;
@@ -176,6 +179,18 @@ fn read_start(source: &mut (impl BufRead + Seek)) -> Result<Start> {
             }
             0xda => return Err(Error::broken(NAME, "a scan before the frame header")),
             0xd9 => return Err(Error::broken(NAME, "the file ends before its first scan")),
+            0xe0 => {
+                let app0 = body(source, &mut left)?;
+                // "JFIF\0", version, unit (0: none, 1: inch, 2: centimetre), columns, rows.
+                if let (true, [_, _, unit, x1, x0, ..]) = (app0.starts_with(b"JFIF\0"), &app0[app0.len().min(5)..]) {
+                    let columns = f64::from(u16::from_be_bytes([*x1, *x0]));
+                    start.density = match unit {
+                        1 => Density::from_dpi(columns),
+                        2 => Density::from_per_metre(100.0 * columns),
+                        _ => None,
+                    };
+                }
+            }
             0xe1 if start.exif.is_empty() => {
                 let app1 = body(source, &mut left)?;
                 if app1.starts_with(b"Exif\0") {
@@ -358,7 +373,13 @@ fn scans_end(bytes: &[u8]) -> usize {
 }
 
 /// Encodes grey, RGB or Y Cb Cr planes with the tables of T.81 Annex K, scaled by quality as libjpeg does.
-pub(super) fn encode(image: &Image, quality: JpegQuality, chroma: Chroma, progressive: bool) -> Result<Vec<u8>> {
+pub(super) fn encode(
+    image: &Image,
+    quality: JpegQuality,
+    chroma: Chroma,
+    progressive: bool,
+    extras: &Extras,
+) -> Result<Vec<u8>> {
     let refuse = |reason: &dyn std::fmt::Display| Error::Encode { format: NAME, reason: reason.to_string() };
     if !(1..=100).contains(&quality.0) {
         return Err(refuse(&format!("quality {}: expected 1 to 100", quality.0)));
@@ -375,6 +396,9 @@ pub(super) fn encode(image: &Image, quality: JpegQuality, chroma: Chroma, progre
     encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
     encoder.set_optimized_huffman_tables(true);
     encoder.set_progressive(progressive);
+    if let Some(density) = extras.density {
+        encoder.set_density(PixelDensity::dpi(density.whole_dpi()));
+    }
     encoder.encode_image(Planes(image)).map_err(|e| refuse(&e))?;
     Ok(bytes)
 }

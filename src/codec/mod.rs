@@ -28,7 +28,7 @@ use std::path::PathBuf;
 
 use crate::error::{Error, Result, shortened};
 use crate::limits;
-use crate::pixel::{Image, PixelFormat, Size};
+use crate::pixel::{Density, Image, PixelFormat, Size};
 use crate::plan::{DecodeAs, EncodeSpec, Header, SourceFormat};
 
 pub use bounds::{decode_bytes_max, encode_bytes_max};
@@ -54,6 +54,8 @@ struct Facts {
     profile: Option<icc::Profile>,
     /// What the decoder will hold, see [`Header::decoder_bytes`]; the turn by orientation is added to it.
     decoder_bytes: u64,
+    /// How large the file says that it is printed.
+    density: Option<Density>,
 }
 
 impl Facts {
@@ -65,6 +67,7 @@ impl Facts {
             converts_profile: self.profile.is_some(),
             orientation: self.orientation,
             decoder_bytes: bounds::turned(self.stored, self.orientation, self.decoder_bytes),
+            density: self.density,
         }
     }
 }
@@ -116,20 +119,35 @@ pub fn decode(bytes: &[u8], header: &Header, decode_as: DecodeAs) -> Result<Imag
     })
 }
 
+/// What goes into a file beside its pixels, where its format has a place for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras {
+    /// How large it is printed: JPEG, PNG.
+    pub density: Option<Density>,
+}
+
+/// [`encode_with`] nothing but the pixels.
+///
+/// # Errors
+/// As [`encode_with`].
+pub fn encode(image: &Image, spec: &EncodeSpec) -> Result<Vec<u8>> {
+    encode_with(image, spec, &Extras::default())
+}
+
 /// Encodes a picture. Alpha is kept where the format can (all but JPEG), dropped where every pixel is opaque, and must
 /// not be there where it cannot be kept (JPEG).
 ///
 /// # Errors
 /// `Encode`: an encoder refused our pixels (a bug, or a side over [`EncodeSpec::side_max`]).
-pub fn encode(image: &Image, spec: &EncodeSpec) -> Result<Vec<u8>> {
+pub fn encode_with(image: &Image, spec: &EncodeSpec, extras: &Extras) -> Result<Vec<u8>> {
     let refuse = |reason: String| Err(Error::Encode { format: spec.name(), reason });
     let size = image.size();
     if size.w == 0 || size.h == 0 || size.w > spec.side_max() || size.h > spec.side_max() {
         return refuse(format!("{size} pixels: sides must be 1 to {}", spec.side_max()));
     }
     match *spec {
-        EncodeSpec::Jpeg { quality, chroma, progressive } => jpeg::encode(image, quality, chroma, progressive),
-        EncodeSpec::Png => png::encode(image),
+        EncodeSpec::Jpeg { quality, chroma, progressive } => jpeg::encode(image, quality, chroma, progressive, extras),
+        EncodeSpec::Png => png::encode(image, extras),
         EncodeSpec::Webp { quality } => webp::encode(image, quality),
         EncodeSpec::WebpLossless => webp::encode_lossless(image),
         EncodeSpec::Avif { quantiser, effort, chroma } => avif::encode(image, quantiser, effort, chroma),

@@ -7,14 +7,17 @@
 
 use std::io::{BufRead, Cursor, Seek, SeekFrom};
 
-use png::{BitDepth, ColorType, Decoder, DecodingError, Info, InterlaceInfo, Limits, Reader, Transformations};
+use png::{
+    BitDepth, ColorType, Decoder, DecodingError, Info, InterlaceInfo, Limits, PixelDimensions, Reader, Transformations,
+    Unit,
+};
 
 use crate::codec::icc::{Profile, Space};
 use crate::codec::rows::{Depth, Layout, Rows};
-use crate::codec::{Facts, bounds, check_size, exif, read_error, rows};
+use crate::codec::{Extras, Facts, bounds, check_size, exif, read_error, rows};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::pixel::{Image, Model, Size};
+use crate::pixel::{Density, Image, Model, Size};
 
 const NAME: &str = "png";
 /// Rows are handed on in strips of about this many bytes.
@@ -47,6 +50,7 @@ fn facts_of(reader: &Reader<impl BufRead + Seek>) -> Result<Facts> {
         native,
         orientation: info.exif_metadata.as_deref().map_or(1, exif::orientation),
         decoder_bytes: bounds::with_constants(pixels, metadata, profile.is_some()),
+        density: info.pixel_dims.filter(|d| d.unit == Unit::Meter).and_then(|d| Density::from_per_metre(d.xppu.into())),
         profile,
     })
 }
@@ -199,7 +203,7 @@ fn put(rows: &mut Rows, y: usize, bytes: &[u8], depth: Depth) {
 }
 
 /// Encodes grey or RGB planes, with alpha unless it is opaque everywhere.
-pub(super) fn encode(image: &Image) -> Result<Vec<u8>> {
+pub(super) fn encode(image: &Image, extras: &Extras) -> Result<Vec<u8>> {
     let refuse = |reason: &dyn std::fmt::Display| Error::Encode { format: NAME, reason: reason.to_string() };
     let alpha = !image.is_opaque();
     let colour = match (image.format().model, alpha) {
@@ -217,6 +221,10 @@ pub(super) fn encode(image: &Image) -> Result<Vec<u8>> {
     encoder.set_color(colour);
     encoder.set_depth(BitDepth::Eight);
     encoder.set_compression(png::Compression::Balanced);
+    encoder.set_pixel_dims(extras.density.map(|density| {
+        let pixels = density.per_metre();
+        PixelDimensions { xppu: pixels, yppu: pixels, unit: Unit::Meter }
+    }));
     let mut writer = encoder.write_header().map_err(|e| refuse(&e))?;
     writer.write_image_data(&rows::interleaved(image, alpha)).map_err(|e| refuse(&e))?;
     writer.finish().map_err(|e| refuse(&e))?;

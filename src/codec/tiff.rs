@@ -10,6 +10,7 @@ use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
 
 use tiff::ColorType;
 use tiff::TiffError;
+use tiff::decoder::ifd::Value;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 
@@ -18,7 +19,7 @@ use crate::codec::rows::{Depth, Layout, Rows};
 use crate::codec::{Facts, bounds, check_size, exif, jpeg, read_error};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::pixel::{Image, Size};
+use crate::pixel::{Density, Image, Size};
 
 const NAME: &str = "tiff";
 /// Samples that are converted together, beside those of one row.
@@ -52,8 +53,22 @@ pub(super) fn facts(source: &mut (impl BufRead + Seek), pixels_max: u64) -> Resu
         native: shape.layout().planes(),
         orientation: if (1..=8).contains(&orientation) { orientation } else { 1 },
         decoder_bytes: bounds::with_constants(pixels, icc.len(), profile.is_some()),
+        density: density(&mut decoder),
         profile,
     })
+}
+
+/// Columns a unit, and the unit: 2 an inch, as without it, 3 a centimetre.
+fn density(decoder: &mut Decoder<impl Read + Seek>) -> Option<Density> {
+    let columns = match decoder.find_tag(Tag::XResolution).ok()?? {
+        Value::Rational(n, d) => f64::from(n) / f64::from(d),
+        _ => return None,
+    };
+    match decoder.find_tag_unsigned::<u16>(Tag::ResolutionUnit).ok().flatten().unwrap_or(2) {
+        2 => Density::from_dpi(columns),
+        3 => Density::from_per_metre(100.0 * columns),
+        _ => None,
+    }
 }
 
 /// What a decoded sample means.

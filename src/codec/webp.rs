@@ -37,6 +37,7 @@ pub(super) fn facts(source: &mut (impl BufRead + Seek), pixels_max: u64) -> Resu
         orientation: exif::orientation(&chunks.exif),
         decoder_bytes: bounds::with_constants(pixels, chunks.icc.len() + chunks.exif.len(), profile.is_some()),
         profile,
+        density: None,
     })
 }
 

@@ -47,7 +47,8 @@ pub fn decide(commands: &Commands, header: &Header, company: &Company, hints: &H
     }
     let layout = request::layout(commands, header.size, company, &Screen { ratio: dpr, width_max })?;
     let view = commands.rect.map_or_else(|| layout.clamped(company.max_pix).view, |tile| tile.size);
-    let (encode, format_reason) = ladder(commands, company, hints, network, view);
+    let (mut encode, format_reason) = ladder(commands, company, hints, network, view);
+    encode.jpeg_bytes_max = commands.jpeg_size.filter(|_| matches!(encode.requested, EncodeSpec::Jpeg { .. }));
     Ok(Decision { dpr, dpr_reason, width_max, network, encode, format_reason })
 }
 
@@ -220,7 +221,7 @@ fn ladder(
     if candidates.is_empty() {
         return only(FormatReason::Unsupported);
     }
-    (EncodeLadder { requested, candidates }, FormatReason::Candidates)
+    (EncodeLadder { candidates, ..EncodeLadder::only(requested) }, FormatReason::Candidates)
 }
 
 /// What a candidate must look like.

@@ -11,7 +11,7 @@ use super::{Cancel, Engine, Job, run};
 use crate::error::Result;
 use crate::kernel::{Axis, Kernel, SigmaPx};
 use crate::pixel::{Image, Model, PixelFormat, Size, WorkingSpace};
-use crate::plan::{DecodeAs, EncodeLadder, EncodeSpec, Fill, Pass, Plan, Resample};
+use crate::plan::{DecodeAs, Embed, EncodeLadder, EncodeSpec, Fill, Pass, Plan, Resample};
 
 /// What one engine's time goes into. Every member is at least 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -70,6 +70,7 @@ impl JobShape {
             match pass {
                 Pass::YcbcrToRgb => format.model = Model::Rgb,
                 Pass::RgbToYcbcr { form } => format.model = form.model(),
+                Pass::Grey => format.model = Model::Grey,
                 Pass::Load { add_alpha, .. } => format.alpha |= add_alpha,
                 Pass::ResizeH(resample) => size.w = resample.axis.dst_len,
                 Pass::ResizeV(resample) => size.h = resample.axis.dst_len,
@@ -110,6 +111,7 @@ impl JobShape {
                 }
                 Pass::YcbcrToRgb
                 | Pass::RgbToYcbcr { .. }
+                | Pass::Grey
                 | Pass::Load { .. }
                 | Pass::Pack { .. }
                 | Pass::Turn(_)
@@ -235,7 +237,8 @@ impl EngineCosts {
 }
 
 fn plan(source: Size, size: Size, passes: Vec<Pass>) -> Arc<Plan> {
-    Arc::new(Plan { source, decode: DecodeAs::Native, size, passes, encode: EncodeLadder::only(EncodeSpec::Png) })
+    let encode = EncodeLadder::only(EncodeSpec::Png);
+    Arc::new(Plan { source, decode: DecodeAs::Native, size, passes, encode, embed: Embed::default() })
 }
 
 /// The shortest time of a grey job from `source` to `size`, ns.

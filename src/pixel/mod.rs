@@ -77,6 +77,58 @@ impl YcbcrForm {
     }
 }
 
+/// Luma of a colour, JFIF's weights: as the pass `grey`.
+pub fn luma([r, g, b]: [u8; 3]) -> u8 {
+    let sum = 19_595 * u32::from(r) + 38_470 * u32::from(g) + 7_471 * u32::from(b) + (1 << 15);
+    u8::try_from(sum >> 16).unwrap_or(u8::MAX)
+}
+
+/// How large a picture is printed, the same both ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Density {
+    /// Hundredths of pixels an inch, 100 to 6,553,500.
+    centi_dpi: u32,
+}
+
+impl Density {
+    /// Most pixels an inch.
+    pub const DPI_MAX: u16 = u16::MAX;
+    const INCH_M: f64 = 0.0254;
+
+    /// So many pixels an inch, rounded to a hundredth; `None` unless 1 to [`Self::DPI_MAX`].
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked range")]
+    pub fn from_dpi(dpi: f64) -> Option<Self> {
+        let is_sound = (1.0..=f64::from(Self::DPI_MAX)).contains(&dpi);
+        is_sound.then(|| Self { centi_dpi: (100.0 * dpi).round() as u32 })
+    }
+
+    /// So many pixels a metre; `None` as [`Self::from_dpi`].
+    pub fn from_per_metre(pixels: f64) -> Option<Self> {
+        Self::from_dpi(pixels * Self::INCH_M)
+    }
+
+    /// Pixels an inch.
+    pub fn dpi(self) -> f64 {
+        f64::from(self.centi_dpi) / 100.0
+    }
+
+    /// Pixels an inch as a fraction.
+    pub fn dpi_ratio(self) -> [u32; 2] {
+        if self.centi_dpi.is_multiple_of(100) { [self.centi_dpi / 100, 1] } else { [self.centi_dpi, 100] }
+    }
+
+    /// Whole pixels an inch, rounded.
+    pub fn whole_dpi(self) -> u16 {
+        u16::try_from((self.centi_dpi + 50) / 100).unwrap_or(Self::DPI_MAX)
+    }
+
+    /// Whole pixels a metre, rounded.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 2,580,118")]
+    pub fn per_metre(self) -> u32 {
+        (self.dpi() / Self::INCH_M).round() as u32
+    }
+}
+
 /// Model and presence of alpha; alpha, when there is one, is the last plane, straight, always full size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PixelFormat {

@@ -26,7 +26,7 @@ use crate::catalog::{Company, SmartCrop};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::limits;
-use crate::pixel::{Chroma, Ratio, Size};
+use crate::pixel::{Chroma, Density, Ratio, Size};
 
 pub use effects::Effects;
 pub use layer::{LayerCommands, Margins};
@@ -72,6 +72,10 @@ pub struct Commands {
     pub fmt: Format,
     /// Its quality.
     pub qlt: Option<Quality>,
+    /// Bytes that a JPEG may have; `None`: any number.
+    pub jpeg_size: Option<u64>,
+    /// Pixels an inch that the reply says to be printed with.
+    pub print_res: Option<Density>,
     /// The screen's pixel ratio.
     pub dpr: Option<Dpr>,
     /// Whether another format may be served.
@@ -217,12 +221,24 @@ pub struct Format {
     pub alpha: bool,
     /// Lossless compression of a format that has both.
     pub lossless: bool,
+    /// What its pixels are.
+    pub pixels: PixelType,
 }
 
 impl Default for Format {
     fn default() -> Self {
-        Self { format: OutputFormat::Jpeg { progressive: false }, alpha: false, lossless: false }
+        let format = OutputFormat::Jpeg { progressive: false };
+        Self { format, alpha: false, lossless: false, pixels: PixelType::Rgb }
     }
+}
+
+/// The pixel types of `fmt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelType {
+    /// Colours; a grey picture may stay one.
+    Rgb,
+    /// Luma alone.
+    Grey,
 }
 
 /// Formats calotype writes.

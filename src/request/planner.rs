@@ -8,6 +8,7 @@
 //! | mask | `Cover` | the source's alpha does not count as it is |
 //! | scale | `Load ResizeH ResizeV Pack`, the cheaper direction first | an axis is not a plain copy |
 //! | convert | `YcbcrToRgb` | something after it needs R G B, or chroma is shared anew |
+//! | grey | `Grey` | asked for: first of all where the decoder hands out luma and nothing after it needs colours |
 //! | turn | `Turn` | mirrored, or turned by quarters |
 //! | cover | `Cover`, `Place` before it where it reaches beyond the picture | colours beneath, opacity |
 //! | rotate | `Rotate`, between those of layer and composite | by more than quarters |
@@ -15,20 +16,22 @@
 //! | | `GrowH GrowV`, then `Load ResizeH ResizeV Pack` by a Gaussian, once or twice, then `Noise` | asked for |
 //! | sharpen | `Sharpen`, then `UnsharpH UnsharpV` of `op_usm`, then of `op_usmR` | asked for |
 //! | place | `Place` | padding, or transparency that the format or the request does not keep |
+//! | grey | `Grey` | asked for, and there are colours still |
 //! | share chroma | `RgbToYcbcr` | the format stores colour at half size |
 //!
 //! Only the visible part of the scaled picture is ever computed. Sharpening comes before padding and sees the visible
 //! part's edges repeated: no halo against the background.
 
 use super::layout::{Layout, Screen, Shown, Span, layout};
-use super::{Commands, Tile, Unsharpen};
+use super::{Commands, PixelType, Tile, Unsharpen};
 use crate::catalog::Company;
 use crate::error::{Error, Result};
 use crate::kernel::{Axis, Edge, Kernel};
 use crate::limits;
-use crate::pixel::{Chroma, Model, Ratio, Rect, Size, WorkingSpace, YcbcrForm};
+use crate::pixel::{Chroma, Density, Model, Ratio, Rect, Size, WorkingSpace, YcbcrForm, luma};
 use crate::plan::{
-    self, Cover, Decision, DecodeAs, EncodeLadder, EncodeSpec, Fill, Header, MaskUse, Pass, Plan, Resample, Unsharp,
+    self, Cover, Decision, DecodeAs, Embed, EncodeLadder, EncodeSpec, Fill, Header, MaskUse, Pass, Plan, Resample,
+    Unsharp,
 };
 
 /// The plan of a request over a source.
@@ -70,7 +73,9 @@ pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &
     seed(&mut passes, header.size);
     passes.extend(cut_out.map(|tile| order.cut_out(&tile)));
     passes.extend(order.conversion(decode, &passes));
-    Ok(Plan { source: header.size, decode, size: view, passes, encode: EncodeLadder { requested, candidates } })
+    let encode = EncodeLadder { candidates, ..decision.encode };
+    let density = commands.print_res.or(company.print_resolution.and_then(Density::from_dpi)).or(header.density);
+    Ok(Plan { source: header.size, decode, size: view, passes, encode, embed: Embed { density } })
 }
 
 /// Gives noise a seed of its own: the same for the same passes, whatever they are encoded to.
@@ -117,7 +122,11 @@ struct Order<'a> {
 impl Order<'_> {
     /// What R G B is made into after these passes, if they end in it.
     fn conversion(&self, decode: DecodeAs, passes: &[Pass]) -> Option<Pass> {
-        self.converts_to.filter(|_| self.is_rgb(decode, passes)).map(|form| Pass::RgbToYcbcr { form })
+        let convert = match self.wants_grey() {
+            true => Some(Pass::Grey),
+            false => self.converts_to.map(|form| Pass::RgbToYcbcr { form }),
+        };
+        convert.filter(|_| self.is_rgb(decode, passes))
     }
 
     /// Whether these passes end in R G B.
@@ -130,6 +139,7 @@ impl Order<'_> {
         };
         let model = passes.iter().fold(decoded, |model, pass| match pass {
             Pass::YcbcrToRgb => Model::Rgb,
+            Pass::Grey => Model::Grey,
             Pass::Place { fill: Fill::Opaque([r, g, b]), .. } if r != g || g != b => Model::Rgb,
             Pass::Point(point) if matches!(model, Model::Grey | Model::Rgb) => point.model(model),
             Pass::Cover(cover) if matches!(model, Model::Grey | Model::Rgb) => cover.model(model),
@@ -172,8 +182,13 @@ impl Order<'_> {
         let visible = shown.size();
         let whole = visible == self.header.size;
         let finish = self.finish(shown, false);
-        if whole && finish.passes.is_empty() && !self.needs_place(&finish) && self.stays_ycbcr() {
-            return (DecodeAs::Native, Vec::new());
+        if whole && finish.passes.is_empty() && !self.needs_place(&finish) {
+            if self.stays_ycbcr() {
+                return (DecodeAs::Native, Vec::new());
+            }
+            if self.wants_grey() && self.has_luma() {
+                return (DecodeAs::Native, vec![Pass::Grey]);
+            }
         }
         let mut passes = Vec::new();
         // At scale 1 `origin` is a whole sample, and inside the source.
@@ -201,19 +216,18 @@ impl Order<'_> {
         let kernel = self.commands.res_mode.unwrap_or(self.company.res_mode);
         let cut = self.cut(spans, kernel);
         let native = self.header.native;
-        let ycbcr = matches!(native.model, Model::Ycbcr(_))
-            && !native.alpha
-            && !soft
-            && !self.header.converts_profile
-            && space == WorkingSpace::Encoded
-            && cut.is_none();
+        let ycbcr = self.has_luma() && !soft && space == WorkingSpace::Encoded && cut.is_none();
         let visible = shown.size();
         let enlarges = visible.pixels() > self.header.size.pixels();
         let finish = self.finish(shown, soft);
         let placed = self.needs_place(&finish);
+        let is_turned = |pass: &Pass| matches!(pass, Pass::Turn(_));
+        let grey_first = ycbcr && self.wants_grey() && finish.passes.iter().all(is_turned);
 
         let mut passes = Vec::new();
-        if ycbcr && enlarges {
+        if grey_first {
+            passes.push(Pass::Grey);
+        } else if ycbcr && enlarges {
             passes.push(Pass::YcbcrToRgb);
         }
         if let Some(cut) = cut {
@@ -222,16 +236,13 @@ impl Order<'_> {
         }
         let source = cut.unwrap_or(Rect::of(self.header.size));
         let stays = self.stays_ycbcr() && finish.passes.is_empty() && !placed;
-        let chroma = (ycbcr && !enlarges && native.model == Model::Ycbcr(Chroma::Half)).then_some(if stays {
-            Chroma::Half
-        } else {
-            Chroma::Full
-        });
+        let chroma = (ycbcr && !enlarges && !grey_first && native.model == Model::Ycbcr(Chroma::Half))
+            .then_some(if stays { Chroma::Half } else { Chroma::Full });
         passes.extend(self.mask());
         passes.push(Pass::Load { space, add_alpha: soft && !native.alpha });
         passes.extend(resizes(spans, source, kernel, chroma));
         passes.push(Pass::Pack { space });
-        if ycbcr && !enlarges && !stays {
+        if ycbcr && !enlarges && !stays && !grey_first {
             passes.push(Pass::YcbcrToRgb);
         }
         passes.extend(finish.passes.iter().copied());
@@ -251,10 +262,20 @@ impl Order<'_> {
 
     /// Whether the picture can go to the encoder as Y Cb Cr, if nothing else stands in the way.
     fn stays_ycbcr(&self) -> bool {
+        !self.wants_grey()
+            && self.has_luma()
+            && self.encode.form().map(YcbcrForm::model) == Some(self.header.native.model)
+    }
+
+    /// Whether the decoder hands out Y Cb Cr that is as it shall be.
+    fn has_luma(&self) -> bool {
         let native = self.header.native;
-        self.encode.form().is_some_and(|form| form.model() == native.model)
-            && !native.alpha
-            && !self.header.converts_profile
+        matches!(native.model, Model::Ycbcr(_)) && !native.alpha && !self.header.converts_profile
+    }
+
+    /// Whether colours are to be left out.
+    fn wants_grey(&self) -> bool {
+        self.commands.fmt.pixels == PixelType::Grey
     }
 
     /// Whether the picture must still be put on the view: padded, or flattened.
@@ -278,7 +299,8 @@ impl Order<'_> {
         if self.commands.fmt.alpha {
             Fill::Transparent
         } else {
-            Fill::Opaque(self.commands.bgc.unwrap_or(self.company.bkg_color))
+            let colour = self.commands.bgc.unwrap_or(self.company.bkg_color);
+            Fill::Opaque(if self.wants_grey() { [luma(colour); 3] } else { colour })
         }
     }
 

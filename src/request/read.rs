@@ -4,11 +4,12 @@
 //! the protocol knows the value and calotype does not do it.
 
 use super::{
-    Area, CacheUse, Commands, Dpr, FitMode, OutputFormat, Quality, Refused, ServerCache, Tile, Unsharpen, colour,
+    Area, CacheUse, Commands, Dpr, FitMode, OutputFormat, PixelType, Quality, Refused, ServerCache, Tile, Unsharpen,
+    colour,
 };
 use crate::kernel::Kernel;
 use crate::limits;
-use crate::pixel::{Chroma, Ratio, Size};
+use crate::pixel::{Chroma, Density, Ratio, Size};
 use crate::plan::EncodeSpec;
 use crate::request::{Fit, Format};
 
@@ -130,9 +131,11 @@ pub(super) fn fmt(commands: &mut Commands, value: &str) -> Answer {
         return Err(Refused::Bad);
     }
     let mut format = format.ok_or(Refused::NotYet)?;
-    if !known(pixel_type, &["rgb"]) {
-        return Err(Refused::NotYet);
-    }
+    format.pixels = match pixel_type.to_ascii_lowercase().as_str() {
+        "" | "rgb" => PixelType::Rgb,
+        "gray" => PixelType::Grey,
+        _ => return Err(Refused::NotYet),
+    };
     format.lossless = compression.eq_ignore_ascii_case("lossless");
     commands.fmt = format;
     Ok(())
@@ -157,7 +160,7 @@ const fn row(
 }
 
 const fn writes(format: OutputFormat, alpha: bool) -> Option<Format> {
-    Some(Format { format, alpha, lossless: false })
+    Some(Format { format, alpha, lossless: false, pixels: PixelType::Rgb })
 }
 
 const RGB: &[&str] = &["rgb"];
@@ -197,6 +200,20 @@ pub(super) fn qlt(commands: &mut Commands, value: &str) -> Answer {
     };
     let quality = u8::try_from(integer(quality, 1, 100)?).map_err(|_| Refused::Bad)?;
     commands.qlt = Some(Quality { quality, chroma });
+    Ok(())
+}
+
+/// A kB is 1024 bytes.
+pub(super) fn jpeg_size(commands: &mut Commands, value: &str) -> Answer {
+    let kb = between(value, Ratio::ZERO, Ratio::int(1_000_000))?;
+    let bytes = u64::try_from(kb.times(Ratio::int(1024)).floor()).unwrap_or(0);
+    commands.jpeg_size = kb.is_positive().then_some(bytes);
+    Ok(())
+}
+
+pub(super) fn print_res(commands: &mut Commands, value: &str) -> Answer {
+    let dpi = between(value, Ratio::ONE, Ratio::int(Density::DPI_MAX.into()))?;
+    commands.print_res = Density::from_dpi(dpi.to_f64());
     Ok(())
 }
 

@@ -214,7 +214,8 @@ pub const COMMANDS: &[Command] = &[
         .or("norm")
         // Ignored for layer 0 and the composite, the only ones there are.
         .but(&["norm", "dissolve", "lighten", "darken", "mult", "screen"]),
-    Command::not_yet("printRes", Request, "dpi", "a number above 0"),
+    Command::done("printRes", Request, "dpi", "a number from 1 to 65535", read::print_res)
+        .or("PrintResolution, else the source's"),
     Command::done(
         "resMode",
         Request,
@@ -254,14 +255,14 @@ pub const COMMANDS: &[Command] = &[
         Request,
         "format[,[pixelType][,compression]]",
         "jpeg, jpg, pjpeg, png, webp, avif, jpeg2000 or, where it is built in, jpegxr (all but the first three with or \
-         without -alpha), then rgb, then (not jpeg, not png) lossy or lossless",
+         without -alpha), then rgb or (not webp, avif, jpegxr) gray, then (not jpeg, not png) lossy or lossless",
         read::fmt,
     )
     .partly()
     .or("jpeg,rgb"),
     Command::done("qlt", Request, "quality[,chroma 0|1]", "an integer from 1 to 100, then 0 or 1", read::qlt)
         .or("JpegQuality"),
-    Command::not_yet("jpegSize", Request, "kB", "a number, 0 for no limit").or("0").but(&["0"]),
+    Command::done("jpegSize", Request, "kB", "a number from 0 (no limit) to 1000000", read::jpeg_size).or("0"),
     Command::not_yet("quantize", Request, "adaptive|web|mac[,diffuse|off[,colours[,list]]]", "how a palette is made")
         .or("adaptive,diffuse,256")
         .but(&["adaptive", "adaptive,diffuse", "adaptive,diffuse,256"]),

@@ -12,6 +12,7 @@ use super::preprocess::{Context, check_address, preprocess};
 use super::{Commands, Object, Req, Window, parse_strings, read};
 use crate::catalog::{Catalog, Company, Overrides, RuleHeader, SourceRoot};
 use crate::error::{Error, Result, shortened};
+use crate::pixel::Density;
 
 /// A request, before anything is known of its source.
 #[derive(Clone, Debug)]
@@ -217,6 +218,8 @@ impl<'a> Target<'a> {
                 return not_supported("mask", mask);
             }
         }
+        let of_record = self.object.record.and_then(|(_, record)| record.print_resolution);
+        commands.print_res = commands.print_res.or(of_record.and_then(Density::from_dpi));
         commands.window = self.object.crop.as_ref().map(Window::of);
         Ok(commands)
     }

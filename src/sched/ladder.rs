@@ -2,24 +2,28 @@
 
 use bytes::Bytes;
 
+use super::fit::fitted;
 use crate::error::Result;
 use crate::plan::{EncodeLadder, EncodeSpec, Verdict};
 
 /// Encodes the format asked for, then the candidates in order until one is strictly smaller: that one is served.
 ///
 /// `fits` says whether there is time for a candidate: one that does not fit is left out, and the next one looked at.
-/// `encode` makes one encoding; it is called at most once a rung.
+/// `encode` makes one encoding; it is called at most once a rung, but for a JPEG that has to fit (`fit::fitted`).
 ///
 /// # Errors
-/// What `encode` says of any rung that is tried.
+/// What `encode` says of any rung that is tried. `Command`: no quality fits into `jpeg_bytes_max`.
 pub fn climb(
     ladder: &EncodeLadder,
     fits: impl Fn(&EncodeSpec) -> bool,
     mut encode: impl FnMut(&EncodeSpec) -> Result<Vec<u8>>,
 ) -> Result<(Bytes, Verdict)> {
-    let requested = encode(&ladder.requested)?;
-    let tried = vec![(ladder.requested, requested.len() as u64)];
-    let mut verdict = Verdict { tried, served: ladder.requested, skipped: Vec::new() };
+    let (spec, requested) = match ladder.jpeg_bytes_max {
+        Some(bytes_max) => fitted(ladder.requested, bytes_max, &mut encode)?,
+        None => (ladder.requested, encode(&ladder.requested)?),
+    };
+    let tried = vec![(spec, requested.len() as u64)];
+    let mut verdict = Verdict { tried, served: spec, skipped: Vec::new() };
     for spec in &ladder.candidates {
         if !fits(spec) {
             verdict.skipped.push(*spec);
@@ -48,7 +52,7 @@ mod tests {
 
     /// Serves `want` after trying `tried`, when each format has the length given.
     fn check(candidates: &[EncodeSpec], lengths: &[(EncodeSpec, usize)], tried: &[EncodeSpec], want: EncodeSpec) {
-        let ladder = EncodeLadder { requested: JPEG, candidates: candidates.to_vec() };
+        let ladder = EncodeLadder { candidates: candidates.to_vec(), ..EncodeLadder::only(JPEG) };
         let length = |spec: &EncodeSpec| lengths.iter().find(|(known, _)| known == spec).unwrap().1;
         let (bytes, verdict) = climb(&ladder, |_| true, |spec| Ok(vec![7; length(spec)])).unwrap();
         assert_eq!((verdict.served, verdict.skipped.as_slice()), (want, &[][..]));
@@ -75,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_left_out_and_the_next_one_tried() {
-        let ladder = EncodeLadder { requested: JPEG, candidates: vec![WEBP, LOSSLESS] };
+        let ladder = EncodeLadder { candidates: vec![WEBP, LOSSLESS], ..EncodeLadder::only(JPEG) };
         let of = |fits: &[EncodeSpec], lossless: usize| {
             let encode = |spec: &EncodeSpec| match spec {
                 EncodeSpec::WebpLossless => Ok(vec![0; lossless]),
@@ -90,9 +94,26 @@ mod tests {
         assert_eq!(of(&[WEBP], 9), (10, 2, "deadline", JPEG, vec![LOSSLESS]));
     }
 
+    /// A candidate has to beat what fits, not what was asked for.
+    #[test]
+    fn a_jpeg_that_has_to_fit_is_what_candidates_are_compared_with() {
+        let of = |webp: usize| {
+            let ladder = EncodeLadder { candidates: vec![WEBP], jpeg_bytes_max: Some(50), ..EncodeLadder::only(JPEG) };
+            let encode = |spec: &EncodeSpec| match spec {
+                EncodeSpec::Jpeg { quality, .. } => Ok(vec![0; usize::from(quality.0)]),
+                _ => Ok(vec![0; webp]),
+            };
+            let (bytes, verdict) = climb(&ladder, |_| true, encode).unwrap();
+            (bytes.len(), verdict.reason(), verdict.saved())
+        };
+        assert_eq!(of(60), (50, "larger", Some(-10)));
+        assert_eq!(of(50), (50, "larger", Some(0)));
+        assert_eq!(of(49), (49, "webp", Some(1)));
+    }
+
     #[test]
     fn an_encoder_that_fails_is_an_error() {
-        let ladder = EncodeLadder { requested: JPEG, candidates: vec![WEBP] };
+        let ladder = EncodeLadder { candidates: vec![WEBP], ..EncodeLadder::only(JPEG) };
         let encode = |spec: &EncodeSpec| match spec {
             EncodeSpec::Jpeg { .. } => Ok(vec![0; 4]),
             _ => Err(Error::Encode { format: "webp", reason: String::from("no") }),

@@ -11,13 +11,13 @@ use super::job::{Answer, Gate, Pending, Queued, Step, caught, caught_callback};
 use super::needs::{self, job_bytes_max};
 use super::pace::Room;
 use super::{Rendered, Shared, Work, climb};
-use crate::codec;
+use crate::codec::{self, Extras};
 use crate::engine::placement::{self, JobShape, QueueWaits, Side};
 use crate::engine::{self, Completion, Engine, Job};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::pixel::{Image, Model, RowSource, YcbcrForm};
-use crate::plan::{DecodeAs, EncodeLadder, EncodeSpec, Header, Pass, Plan};
+use crate::plan::{DecodeAs, Embed, EncodeLadder, EncodeSpec, Header, Pass, Plan};
 use crate::telemetry::Timings;
 
 /// A lane's signs of life, read by the watchdog.
@@ -286,6 +286,7 @@ fn take(shared: &Shared, lane: &Lane, step: Step) {
         let gate = &pending.gate;
         let size = image.size();
         let image = Arc::new(image);
+        let extras = Extras { density: pending.plan.embed.density };
         let mut converted: Option<(Vec<Pass>, Image)> = None;
         let fits = |spec: &EncodeSpec| gate.gives_way || shared.pace.fits(spec, size, room(shared, gate));
         let (bytes, verdict) = climb(&pending.plan.encode, fits, |spec| {
@@ -296,7 +297,7 @@ fn take(shared: &Shared, lane: &Lane, step: Step) {
                 converted = Some((passes.clone(), convert(shared, &image, &passes, gate)?));
             }
             let converted = converted.as_ref().filter(|_| !passes.is_empty());
-            let encoded = codec::encode(converted.map_or(&*image, |(_, image)| image), spec);
+            let encoded = codec::encode_with(converted.map_or(&*image, |(_, image)| image), spec, &extras);
             shared.pace.saw(spec, size, begun.elapsed());
             encoded
         })?;
@@ -330,7 +331,8 @@ fn conversion(model: Model, spec: &EncodeSpec) -> Vec<Pass> {
 fn convert(shared: &Shared, image: &Arc<Image>, passes: &[Pass], gate: &Gate) -> Result<Image> {
     let size = image.size();
     let encode = EncodeLadder::only(EncodeSpec::Png);
-    let plan = Plan { source: size, decode: DecodeAs::Native, size, passes: passes.to_vec(), encode };
+    let plan =
+        Plan { source: size, decode: DecodeAs::Native, size, passes: passes.to_vec(), encode, embed: Embed::default() };
     let job = Job {
         source: Arc::clone(image) as Arc<dyn RowSource>,
         plans: vec![Arc::new(plan)],

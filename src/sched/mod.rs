@@ -9,6 +9,7 @@
 
 mod budget;
 mod deadline;
+mod fit;
 mod job;
 mod ladder;
 mod lane;

@@ -57,8 +57,13 @@ fn rendition_bytes_max(header: &Header, plan: &Plan) -> u64 {
         .chain(&plan.encode.candidates)
         .map(|spec| codec::encode_bytes_max(plan.size, format.alpha, spec))
         .max();
-    // Beside the planes to encode: the bytes of the format asked for, and R G B made of Y Cb Cr for the others.
-    let beside = if plan.encode.candidates.is_empty() { 0 } else { plan.size.pixels().saturating_mul(3 + 4) };
+    // Beside the planes to encode: the bytes of the format asked for, or of the best of its qualities so far, and R G B
+    // made of Y Cb Cr for the others.
+    let beside = match (plan.encode.candidates.is_empty(), plan.encode.jpeg_bytes_max) {
+        (true, None) => 0,
+        (true, Some(bytes_max)) => bytes_max.min(plan.size.pixels().saturating_mul(4)),
+        (false, _) => plan.size.pixels().saturating_mul(3 + 4),
+    };
     passes.saturating_add(encode.unwrap_or(0)).saturating_add(beside)
 }
 
@@ -82,6 +87,7 @@ fn passes_bytes_max(header: &Header, plan: &Plan) -> (u64, PixelFormat) {
         match pass {
             Pass::YcbcrToRgb => format.model = Model::Rgb,
             Pass::RgbToYcbcr { form } => format.model = form.model(),
+            Pass::Grey => format.model = Model::Grey,
             // Done on the way into the next pass.
             Pass::Load { add_alpha, .. } => {
                 format.alpha |= add_alpha;

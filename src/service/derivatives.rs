@@ -388,8 +388,9 @@ impl Derivatives {
     /// Remembers a failure, if it would be the same again.
     fn remember(&self, key: u128, error: &Arc<Error>) {
         match error.blame() {
-            Blame::Source => self.failed.insert(key, (Instant::now(), Arc::clone(error))),
-            Blame::Client | Blame::Load | Blame::Device | Blame::Config | Blame::Bug => {}
+            // Of requests, only that no quality is small enough shows this late.
+            Blame::Source | Blame::Client => self.failed.insert(key, (Instant::now(), Arc::clone(error))),
+            Blame::Load | Blame::Device | Blame::Config | Blame::Bug => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::pixel::Density;
 use crate::plan::{
     Decision, DecodeAs, EncodeSpec, Fill, Grain, Header, MaskUse, Morph, Pass, Plan, Point, Resample, Unsharp, Verdict,
 };
@@ -28,6 +29,7 @@ pub fn decision(decision: &Decision) -> Value {
             "reason": decision.format_reason.word(),
             "requested": spec(&decision.encode.requested),
             "candidates": decision.encode.candidates.iter().map(spec).collect::<Vec<_>>(),
+            "jpeg_bytes_max": decision.encode.jpeg_bytes_max,
         },
     })
 }
@@ -43,6 +45,7 @@ pub(super) fn plan(plan: &Plan) -> Value {
         "passes": plan.passes.iter().map(pass).collect::<Vec<_>>(),
         "width": plan.size.w,
         "height": plan.size.h,
+        "print_dpi": plan.embed.density.map(Density::dpi),
     })
 }
 
@@ -91,7 +94,7 @@ fn spec(spec: &EncodeSpec) -> Value {
 
 fn pass(pass: &Pass) -> Value {
     let mut value = match pass {
-        Pass::YcbcrToRgb | Pass::Median | Pass::Sharpen => json!({}),
+        Pass::YcbcrToRgb | Pass::Grey | Pass::Median | Pass::Sharpen => json!({}),
         Pass::RgbToYcbcr { form } => json!({ "form": form.word() }),
         Pass::Load { space, add_alpha } => json!({ "space": space.name(), "add_alpha": add_alpha }),
         Pass::Pack { space } => json!({ "space": space.name() }),

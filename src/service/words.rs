@@ -15,9 +15,9 @@ use crate::catalog::{Catalog, Company, Record, SmartCrop, ThumbType};
 use crate::codec;
 use crate::decide::{self, Hints};
 use crate::error::{Error, Result, shortened};
-use crate::pixel::{Chroma, Model};
+use crate::pixel::{Chroma, Density, Model};
 use crate::plan::{EncodeSpec, Header, Plan};
-use crate::request::{self, Commands, Form, Kind, Screen, Target};
+use crate::request::{self, Commands, Form, Kind, PixelType, Screen, Target};
 
 /// A reply that is no picture.
 #[derive(Clone, Debug)]
@@ -156,14 +156,20 @@ impl Service {
             pair("image.iccProfile", "sRGB"),
             pair("image.length", known.map_or(0, |entry| entry.body.len())),
             pair("image.mask", u8::from(alpha)),
-            pair("image.pixTyp", "RGB"),
+            pair(
+                "image.pixTyp",
+                match commands.fmt.pixels {
+                    PixelType::Grey => "BW",
+                    PixelType::Rgb => "RGB",
+                },
+            ),
             pair("image.pathEmbed", 0),
         ];
-        if let Some(dpi) = print_resolution(target) {
-            out.push(pair("image.printRes", dpi));
+        if let Some(density) = plan.embed.density {
+            out.push(pair("image.printRes", density.dpi()));
         }
         out.extend([
-            pair("image.quality", quality(&plan, commands, &target.company)),
+            pair("image.quality", quality(&spec, &plan, commands, &target.company)),
             pair("image.type", spec.mime()),
             pair("image.xmpEmbed", 0),
             pair("image.version", version),
@@ -223,7 +229,7 @@ impl Service {
         ];
         let resolution = record.resolution.or(target.company.resolution);
         let numbers = [
-            ("image.printRes", print_resolution(target)),
+            ("image.printRes", print_resolution(target).or(found.header.density.map(Density::dpi))),
             ("image.resolution", resolution),
             ("image.thumbRes", record.thumb_res),
         ];
@@ -310,10 +316,10 @@ fn print_resolution(target: &Target<'_>) -> Option<f64> {
     of_record.or(target.company.print_resolution)
 }
 
-/// The quality asked for, on the scale of JPEG.
-fn quality(plan: &Plan, commands: &Commands, company: &Company) -> u8 {
-    match plan.encode.requested {
-        EncodeSpec::Jpeg { quality, .. } => quality.0,
+/// The quality of a JPEG, lowered to fit or not; of others the one asked for, on the same scale.
+fn quality(served: &EncodeSpec, plan: &Plan, commands: &Commands, company: &Company) -> u8 {
+    match (served, &plan.encode.requested) {
+        (EncodeSpec::Jpeg { quality, .. }, _) | (_, EncodeSpec::Jpeg { quality, .. }) => quality.0,
         _ => commands.qlt.map_or(company.jpeg_quality, |qlt| qlt.quality),
     }
 }

@@ -35,6 +35,7 @@ fn header() -> Header {
         converts_profile: false,
         orientation: 1,
         decoder_bytes: 0,
+        density: None,
     }
 }
 

@@ -5,6 +5,7 @@ mod cmyk;
 mod colour;
 pub(crate) mod corpus;
 mod damage;
+mod extras;
 pub(crate) mod jpeg2000;
 pub(crate) mod jpegxr;
 pub(crate) mod make;

@@ -52,7 +52,7 @@ pub(crate) fn company() -> Company {
 
 pub(crate) fn header(source: &str) -> Header {
     let (_, format, size, native) = SOURCES.into_iter().find(|(name, ..)| *name == source).expect("a known source");
-    Header { format, size, native, converts_profile: false, orientation: 1, decoder_bytes: 0 }
+    Header { format, size, native, converts_profile: false, orientation: 1, decoder_bytes: 0, density: None }
 }
 
 /// A plan over an R G B picture of `size`.
@@ -91,12 +91,23 @@ fn shown(plan: &Plan) -> String {
         | EncodeSpec::Jpeg2000Lossless
         | EncodeSpec::JpegXrLossless => out += " lossless",
     }
+    if let Some(bytes) = plan.encode.jpeg_bytes_max {
+        write!(out, " <={bytes}").expect("a String");
+    }
+    if let Some(density) = plan.embed.density {
+        write!(out, " {} dpi", density.dpi()).expect("a String");
+    }
     out += if plan.decode == DecodeAs::Native { " | native" } else { " | rgb" };
     for pass in &plan.passes {
         out += ", ";
         out += pass.name();
         match pass {
-            Pass::YcbcrToRgb | Pass::Median | Pass::Sharpen | Pass::Pack { .. } | Pass::RgbToYcbcr { .. } => {}
+            Pass::YcbcrToRgb
+            | Pass::Grey
+            | Pass::Median
+            | Pass::Sharpen
+            | Pass::Pack { .. }
+            | Pass::RgbToYcbcr { .. } => {}
             Pass::Rotate(rotation) => {
                 let scaled = |[x, y]: [i64; 2]| [x, y].map(|v| v as f64 / 4_294_967_296.0);
                 let ([x, y], [u, v]) = (scaled(rotation.start), scaled(rotation.column));

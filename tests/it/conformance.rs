@@ -4,6 +4,7 @@
 //! sources carry bars at known places ([`bars`]), which are looked for where the example says they fall.
 
 mod bars;
+mod file;
 mod pixels;
 mod rows;
 mod socket;
@@ -86,7 +87,21 @@ fn check(server: &dyn Server, row: &Row) -> Result<(), String> {
         return Err(String::from("a 304 with a body"));
     }
     shows(&reply, row)?;
-    let Content { says, same, differs, ignored, vary, reason, smaller, .. } = &row.content;
+    let Content { says, same, differs, ignored, vary, reason, smaller, file, bytes_max, coarser, .. } = &row.content;
+    let is_said = file::words(&reply);
+    if let Some(word) = file.iter().find(|word| !is_said.contains(word)) {
+        return Err(format!("a file of {is_said:?}, not {word}"));
+    }
+    if bytes_max.is_some_and(|bytes_max| reply.body.len() > bytes_max) {
+        return Err(format!("{} bytes", reply.body.len()));
+    }
+    if let Some(other) = coarser {
+        let [ours, theirs] = [&reply.body, &server.get(other, &[])?.body].map(|bytes| file::quantisation(bytes));
+        let (Some(ours), Some(theirs)) = (ours, theirs) else { return Err(String::from("no JPEG")) };
+        if ours.len() != theirs.len() || ours.iter().zip(&theirs).any(|(ours, theirs)| ours < theirs) {
+            return Err(format!("finer than {other}"));
+        }
+    }
     for word in says {
         if !reply.text().contains(word.as_str()) {
             return Err(format!("\"{}\" does not say \"{word}\"", reply.text()));

@@ -45,6 +45,11 @@ fn rgb_to_ycbcr() {
 }
 
 #[test]
+fn grey() {
+    every_engine_equals_scalar("grey");
+}
+
+#[test]
 fn load_and_pack() {
     every_engine_equals_scalar("load");
     every_engine_equals_scalar("pack");
@@ -189,6 +194,10 @@ fn cases(pass: &str) -> Vec<Case> {
             let forms = [YcbcrForm::Full, YcbcrForm::Half, YcbcrForm::Video];
             forms.into_iter().map(|form| plan(size, size, vec![Pass::RgbToYcbcr { form }])).collect()
         }),
+        "grey" => {
+            let formats = [PixelFormat::RGB, PixelFormat::RGBA, YCC_420, YCC_444, YCC_444_ALPHA];
+            each(formats, &mut random, Tolerance::Exact, |size, _, _| vec![plan(size, size, vec![Pass::Grey])])
+        }
         "load" | "pack" => {
             let formats = [PixelFormat::GREY, GREY_ALPHA, PixelFormat::RGB, PixelFormat::RGBA, YCC_420, YCC_444, CMYK];
             each(formats, &mut random, Tolerance::Levels(1), |size, format, _| {

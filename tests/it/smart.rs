@@ -25,6 +25,7 @@ const HEADER: Header = Header {
     converts_profile: false,
     orientation: 1,
     decoder_bytes: 0,
+    density: None,
 };
 
 fn company(change: impl FnOnce(&mut Company)) -> Company {

@@ -13,7 +13,7 @@ use calotype::engine::{self, Cancel, Engine, Job};
 use calotype::error::Result;
 use calotype::kernel::{Axis, Kernel};
 use calotype::pixel::{Image, Model, PixelFormat, Plane, Size};
-use calotype::plan::{DecodeAs, EncodeLadder, EncodeSpec, Pass, Plan, Resample};
+use calotype::plan::{DecodeAs, Embed, EncodeLadder, EncodeSpec, Pass, Plan, Resample};
 
 /// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
 pub(crate) struct SplitMix64(u64);
@@ -102,7 +102,8 @@ pub(crate) fn picture(content: Content, size: Size, format: PixelFormat, random:
 
 /// A plan of `passes` that ends at `size`.
 pub(crate) fn plan(source: Size, size: Size, passes: Vec<Pass>) -> Arc<Plan> {
-    Arc::new(Plan { source, decode: DecodeAs::Native, size, passes, encode: EncodeLadder::only(EncodeSpec::Png) })
+    let encode = EncodeLadder::only(EncodeSpec::Png);
+    Arc::new(Plan { source, decode: DecodeAs::Native, size, passes, encode, embed: Embed::default() })
 }
 
 /// One direction over full-size planes alone.

@@ -4,9 +4,9 @@
 //! text; workgroups have [`WORKGROUP`] invocations in every pass. `tests/it/shaders.rs` holds table and files together.
 
 use super::uniforms::{
-    CoverUniform, GrowHUniform, GrowVUniform, LoadUniform, MedianUniform, NoiseUniform, PackUniform, PlaceUniform,
-    PointUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform, RotateUniform, SharpenUniform, TurnUniform,
-    UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
+    CoverUniform, GreyUniform, GrowHUniform, GrowVUniform, LoadUniform, MedianUniform, NoiseUniform, PackUniform,
+    PlaceUniform, PointUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform, RotateUniform, SharpenUniform,
+    TurnUniform, UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
 };
 use crate::plan::Pass;
 
@@ -72,6 +72,7 @@ const SRC_BESIDE_TABLES_DST: &[Binding] =
 pub const TABLE: [Row; Pass::ALL.len()] = [
     row!("ycbcr_to_rgb", YcbcrToRgbUniform, SRC_DST),
     row!("rgb_to_ycbcr", RgbToYcbcrUniform, SRC_DST),
+    row!("grey", GreyUniform, SRC_DST),
     row!("load", LoadUniform, SRC_TABLES_DST),
     row!("resize_h", ResizeHUniform, SRC_TABLES_DST),
     row!("resize_v", ResizeVUniform, SRC_TABLES_DST),
@@ -116,7 +117,7 @@ impl Shader {
 }
 
 /// Row of `resize_h`.
-const RESIZE_H: usize = 3;
+const RESIZE_H: usize = 4;
 const _: () = assert!(matches!(Pass::ALL[RESIZE_H].as_bytes(), b"resize_h"));
 
 /// All pipelines of one device.

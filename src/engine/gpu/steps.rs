@@ -14,9 +14,9 @@ use super::pool::MEASURED_BYTES;
 use super::shape::{Shape, quads};
 use super::tables::Table;
 use super::uniforms::{
-    CoverUniform, GrowHUniform, GrowVUniform, LoadUniform, MedianUniform, NO_PLANE, NoiseUniform, PackUniform,
-    PlaceUniform, PointUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform, RotateUniform, SharpenUniform,
-    TurnUniform, Uniform, UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
+    CoverUniform, GreyUniform, GrowHUniform, GrowVUniform, LoadUniform, MedianUniform, NO_PLANE, NoiseUniform,
+    PackUniform, PlaceUniform, PointUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform, RotateUniform,
+    SharpenUniform, TurnUniform, Uniform, UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
 };
 use crate::error::Result;
 use crate::pixel::{Chroma, Model, PixelFormat, Size, WorkingSpace, YcbcrForm};
@@ -160,6 +160,7 @@ impl Recorder<'_> {
         match (self.state, pass) {
             (State::Packed(src, at), Pass::YcbcrToRgb) => self.ycbcr_to_rgb(pass, src, at, is_last),
             (State::Packed(src, at), Pass::RgbToYcbcr { form }) => self.rgb_to_ycbcr(pass, src, at, *form, is_last),
+            (State::Packed(src, at), Pass::Grey) => self.grey(pass, src, at, is_last),
             (State::Packed(src, at), Pass::Load { space, add_alpha }) => self.load(pass, src, at, *space, *add_alpha),
             (State::Working(src, at), Pass::ResizeH(resample)) => {
                 let dst = resized(src, resample, Direction::Horizontal)?;
@@ -223,6 +224,25 @@ impl Recorder<'_> {
         });
         let [x, y, _] = dst.quad_grid();
         self.packed(pass, uniform, None, (at, None), dst, [x, y, 2], is_last)
+    }
+
+    fn grey(&mut self, pass: &Pass, src: Shape, at: Role, is_last: bool) -> Result<()> {
+        let weighs = match src.format.model {
+            Model::Rgb => 1,
+            Model::Ycbcr(_) => 0,
+            Model::Grey | Model::Yuv | Model::Cmyk => return Err(misplanned(pass.name())),
+        };
+        let dst = Shape::of(src.full, PixelFormat { model: Model::Grey, alpha: src.format.alpha });
+        let uniform = Uniform::new(&GreyUniform {
+            src_first: 0,
+            dst_first: 0,
+            weighs,
+            alpha: src.alpha(),
+            full: src.full(),
+            half: src.half(),
+        });
+        let [x, y, _] = dst.quad_grid();
+        self.packed(pass, uniform, None, (at, None), dst, [x, y, 1], is_last)
     }
 
     fn load(&mut self, pass: &Pass, src: Shape, at: Role, space: WorkingSpace, add_alpha: bool) -> Result<()> {

@@ -99,6 +99,15 @@ uniforms! {
         full: [u32; 4],
         half: [u32; 4],
     }
+    /// Of `grey`.
+    GreyUniform {
+        src_first: u32,
+        dst_first: u32,
+        weighs: u32,
+        alpha: u32,
+        full: [u32; 4],
+        half: [u32; 4],
+    }
     /// Of `turn`.
     TurnUniform {
         src_first: u32,

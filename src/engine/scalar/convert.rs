@@ -1,4 +1,4 @@
-//! `rgb_to_ycbcr`, `ycbcr_to_rgb`: JFIF's full-range BT.601, in 16-bit fixed point.
+//! `rgb_to_ycbcr`, `ycbcr_to_rgb`, `grey`: JFIF's full-range BT.601, in 16-bit fixed point.
 
 use crate::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, YcbcrForm};
 
@@ -40,6 +40,7 @@ pub fn rgb_to_ycbcr(src: &Image, form: YcbcrForm) -> Image {
     Image::from_planes(src.size(), PixelFormat { model: form.model(), alpha: src.format().alpha }, planes)
 }
 
+const LUMA: [i32; 3] = [19595, 38470, 7471];
 const CB: [i32; 3] = [-11059, -21709, 32768];
 const CR: [i32; 3] = [32768, -27439, -5329];
 
@@ -49,7 +50,7 @@ fn full_chroma(src: &Image) -> Vec<Plane<u8>> {
         src.planes().iter().zip(weights).map(of).sum()
     };
     let chroma = |weights| plane(src.size(), |x, y| (weighed(weights, x, y) + (128 << 16) + (1 << 15) - 1) >> 16);
-    let luma = plane(src.size(), |x, y| (weighed([19595, 38470, 7471], x, y) + (1 << 15)) >> 16);
+    let luma = plane(src.size(), |x, y| (weighed(LUMA, x, y) + (1 << 15)) >> 16);
     vec![luma, chroma(CB), chroma(CR)]
 }
 
@@ -119,6 +120,26 @@ pub fn ycbcr_to_rgb(src: &Image) -> Image {
     let mut planes = vec![r, g, b];
     planes.extend(src.alpha().cloned());
     Image::from_planes(src.size(), PixelFormat { model: Model::Rgb, alpha: src.format().alpha }, planes)
+}
+
+/// R G B to its luma, `y = (19595 r + 38470 g + 7471 b + 2¹⁵) >> 16`; of Y Cb Cr the luma alone. Alpha, if any, is copied.
+///
+/// - Agreement: bit for bit in every engine
+/// - Source: JFIF 1.02; the luma of [`rgb_to_ycbcr`]'s full form
+///
+/// # Panics
+/// If `src` is neither: the planner asks for it only there.
+pub fn grey(src: &Image) -> Image {
+    let luma = match src.format().model {
+        Model::Rgb => {
+            let weighed = |c: usize, x: usize, y: usize| LUMA[c] * i32::from(src.planes()[c].row(y)[x]);
+            plane(src.size(), |x, y| ((0..3).map(|c| weighed(c, x, y)).sum::<i32>() + (1 << 15)) >> 16)
+        }
+        Model::Ycbcr(_) => src.planes()[0].clone(),
+        Model::Grey | Model::Yuv | Model::Cmyk => unreachable!("{:?}", src.format()),
+    };
+    let planes = std::iter::once(luma).chain(src.alpha().cloned()).collect();
+    Image::from_planes(src.size(), PixelFormat { model: Model::Grey, alpha: src.format().alpha }, planes)
 }
 
 /// Half-size chroma at full-size pixel (x, y): three parts of the nearest sample to one of the next, both ways.

@@ -17,7 +17,7 @@ mod turn;
 
 use std::time::Instant;
 
-pub use convert::{rgb_to_ycbcr, ycbcr_to_rgb};
+pub use convert::{grey, rgb_to_ycbcr, ycbcr_to_rgb};
 pub use cover::cover;
 pub use grow::{Runs, grow_h, grow_v};
 pub use noise::noise;
@@ -65,6 +65,7 @@ fn render(source: &dyn RowSource, plan: &Plan, job: &Job) -> Result<Image> {
         state = match (state, pass) {
             (State::Packed(image), Pass::YcbcrToRgb) => State::Packed(ycbcr_to_rgb(&image)),
             (State::Packed(image), Pass::RgbToYcbcr { form }) => State::Packed(rgb_to_ycbcr(&image, *form)),
+            (State::Packed(image), Pass::Grey) => State::Packed(grey(&image)),
             (State::Packed(image), Pass::Load { space, add_alpha }) => State::Working(load(&image, *space, *add_alpha)),
             (State::Working(planes), Pass::ResizeH(resample)) => State::Working(resize_h(&planes, resample)),
             (State::Working(planes), Pass::ResizeV(resample)) => State::Working(resize_v(&planes, resample)),

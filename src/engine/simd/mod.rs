@@ -39,7 +39,7 @@ use noise::Grains;
 use point::{Median, PointOperations};
 use resize::Resize;
 use rotate::Rotated;
-use rows::{Place, RgbToYcbcr, Sharpen, YcbcrToRgb};
+use rows::{Grey, Place, RgbToYcbcr, Sharpen, YcbcrToRgb};
 use strip::{Rows, Scratch};
 use turn::Turned;
 use unsharp::UnsharpMask;
@@ -149,6 +149,7 @@ fn render(level: Level, source: &dyn RowSource, plan: &Plan, cancel: &Cancel) ->
             }
             Pass::YcbcrToRgb => (level.run(YcbcrToRgb { src: &view }), rest),
             Pass::RgbToYcbcr { form } => (level.run(RgbToYcbcr { src: &view, form: *form }), rest),
+            Pass::Grey => (level.run(Grey { src: &view }), rest),
             Pass::Turn(turn) => (level.run(Turned { src: &view, turn }), rest),
             Pass::Rotate(rotation) => (level.run(Rotated { src: &view, rotation, cancel })?, rest),
             Pass::Cover(cover) => (level.run(Covered { src: &view, cover }), rest),

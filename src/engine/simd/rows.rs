@@ -31,6 +31,7 @@ impl Work for RgbToYcbcr<'_> {
     }
 }
 
+const LUMA: [i32; 3] = [19595, 38470, 7471];
 const CB: [i32; 3] = [-11059, -21709, 32768];
 const CR: [i32; 3] = [32768, -27439, -5329];
 
@@ -39,7 +40,7 @@ const CR: [i32; 3] = [32768, -27439, -5329];
 fn full_chroma(src: &View<'_>, out: &mut Image) {
     let offset = (128 << 16) + (1 << 15) - 1;
     for (plane, ([kr, kg, kb], offset)) in
-        out.planes_mut().iter_mut().zip([([19595, 38470, 7471], 1 << 15), (CB, offset), (CR, offset)])
+        out.planes_mut().iter_mut().zip([(LUMA, 1 << 15), (CB, offset), (CR, offset)])
     {
         for y in 0..plane.size().h as usize {
             let [r, g, b] = [0, 1, 2].map(|c| src.row(c, y));
@@ -143,6 +144,36 @@ fn as_bright<const IS_VIDEO: bool>(luma: &mut [u8], [r, g, b]: [&[u8]; 3], [cb, 
 fn floor_sqrt(n: i32) -> i32 {
     let root = (n as f32).sqrt() as i32;
     root - i32::from(root * root > n)
+}
+
+/// `grey`.
+pub(super) struct Grey<'a> {
+    pub(super) src: &'a View<'a>,
+}
+
+impl Work for Grey<'_> {
+    type Output = Image;
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a weighted mean of bytes")]
+    fn run<L: Lanes>(self, _: L) -> Image {
+        let src = self.src;
+        let mut out = Image::new(src.size, PixelFormat { model: Model::Grey, alpha: src.format.alpha });
+        let luma = &mut out.planes_mut()[0];
+        match src.format.model {
+            Model::Rgb => {
+                let [kr, kg, kb] = LUMA;
+                let rgb = src.planes[0].iter().zip(src.planes[1]).zip(src.planes[2]);
+                for (out, ((&r, &g), &b)) in luma.data_mut().iter_mut().zip(rgb) {
+                    *out = ((kr * i32::from(r) + kg * i32::from(g) + kb * i32::from(b) + (1 << 15)) >> 16) as u8;
+                }
+            }
+            Model::Ycbcr(_) => luma.data_mut().copy_from_slice(src.planes[0]),
+            Model::Grey | Model::Yuv | Model::Cmyk => unreachable!("{:?}", src.format),
+        }
+        copy_alpha(src, &mut out);
+        out
+    }
 }
 
 /// `ycbcr_to_rgb`.
@@ -374,7 +405,7 @@ fn over(out: &mut [u8], colour: &[u8], alpha: &[u8], background: u8) {
 }
 
 fn copy_alpha(src: &View<'_>, out: &mut Image) {
-    if let Some(i) = src.format.alpha_plane() {
-        out.planes_mut()[i].data_mut().copy_from_slice(src.planes[i]);
+    if let (Some(from), Some(to)) = (src.format.alpha_plane(), out.format().alpha_plane()) {
+        out.planes_mut()[to].data_mut().copy_from_slice(src.planes[from]);
     }
 }

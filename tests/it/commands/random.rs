@@ -159,6 +159,7 @@ fn header(random: &mut SplitMix64, side_max: u32) -> Header {
         converts_profile: random.within(0, 8) == 0,
         orientation: 1,
         decoder_bytes: 0,
+        density: None,
     }
 }
 
@@ -206,6 +207,7 @@ fn assert_sound(plan: &Plan, header: &Header, what: &str) {
             Pass::Rotate(rotation) => size = rotation.canvas,
             Pass::YcbcrToRgb
             | Pass::RgbToYcbcr { .. }
+            | Pass::Grey
             | Pass::Load { .. }
             | Pass::Pack { .. }
             | Pass::Cover(_)
@@ -265,8 +267,18 @@ fn small_query(random: &mut SplitMix64) -> String {
             12 => format!("op_sharpen={}", c % 2),
             13 => format!("resMode={}", pick(random, &["bilin", "bicub", "sharp2", "bisharp", "trilin"])),
             14 => {
-                let formats =
-                    ["jpeg", "pjpeg", "png", "png-alpha", "webp", "webp-alpha,,lossless", "jpeg2000", "jpeg2000-alpha"];
+                let formats = [
+                    "jpeg",
+                    "pjpeg",
+                    "png",
+                    "png-alpha",
+                    "webp",
+                    "webp-alpha,,lossless",
+                    "jpeg2000",
+                    "jpeg2000-alpha",
+                    "jpeg,gray",
+                    "png-alpha,gray",
+                ];
                 format!("fmt={}", pick(random, &formats))
             }
             15 => format!("op_brightness={}&op_contrast={x}&op_invert={}", y, c % 2),
@@ -331,6 +343,8 @@ fn every_plan_can_be_rendered() {
         let image = run(&Scalar, job).images.remove(0).unwrap_or_else(|e| panic!("{what}: {e}"));
         assert_eq!(image.size(), plan.size, "{what}");
         assert!(encodes(plan.encode.requested, image.format()), "{what}: {:?}", image.format());
+        let is_grey = query.split('&').rfind(|m| m.starts_with("fmt=")).is_some_and(|m| m.contains(",gray"));
+        assert!(!is_grey || image.format().model == Model::Grey, "{what}: {:?}", image.format());
         let keeps_alpha = query.split('&').rfind(|m| m.starts_with("fmt=")).is_some_and(|m| m.contains("-alpha"));
         assert!(keeps_alpha || !image.format().alpha, "{what}: {:?}", image.format());
         rendered += 1;

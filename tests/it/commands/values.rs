@@ -182,6 +182,9 @@ const ROWS: &[Row] = &[
             "jpeg2000",
             "jpeg2000-alpha,,lossless",
             "png,RGB",
+            "jpeg,gray",
+            "png-alpha,GRAY",
+            "jpeg2000,gray,lossless",
         ],
         &[
             "bmp",
@@ -194,9 +197,11 @@ const ROWS: &[Row] = &[
             "webp,,zip",
             "jp2",
         ],
-        &["gif", "tif,,jpeg", "jpeg,gray", "jpeg2000,gray", "png,gray", "jpeg,cmyk", "swf", "png8-alpha", "m3u8"],
+        &["gif", "tif,,jpeg", "jpeg,cmyk", "swf", "png8-alpha", "m3u8"],
     ),
     row("qlt", &["1", "100", "85,0", "85,1"], &["0", "101", "-1", "85,2", "85,0,0", "85,", "8.5", ",1"], &[]),
+    row("jpegSize", &["0", "10", "0.5", "1000000", "000"], &["-1", "1000001", "10,1", "10k"], &[]),
+    row("printRes", &["72", "300", "1", "65535", "299.5"], &["0", "-1", "0.5", "65536", "300,300"], &[]),
     row(
         "dpr",
         &["off", "on", "on,2", "ON,1.5", "on,0.5", "on,1000"],

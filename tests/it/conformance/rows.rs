@@ -48,6 +48,12 @@ pub(super) struct Content {
     pub(super) reason: Option<String>,
     /// `smaller=request`: fewer bytes than the reply to that request, sent without headers.
     pub(super) smaller: Option<String>,
+    /// `file=a,b`: what the file says of itself, [`super::file::words`].
+    pub(super) file: Vec<String>,
+    /// `bytes=n`: it has no more.
+    pub(super) bytes_max: Option<usize>,
+    /// `coarser=request`: quantised no finer than the reply to that request.
+    pub(super) coarser: Option<String>,
     /// `served`: it takes the whole service, not the oracle's path alone.
     pub(super) served: bool,
     /// `revalidates=request`: sent with the ETag of that request's reply.
@@ -230,6 +236,9 @@ fn content(text: &str) -> Result<Content, String> {
             "vary" => content.vary = Some(value.to_owned()),
             "reason" => content.reason = Some(value.to_owned()),
             "smaller" => content.smaller = Some(value.to_owned()),
+            "file" => content.file = value.split(',').map(str::to_owned).collect(),
+            "bytes" => content.bytes_max = Some(value.parse().map_err(|_| format!("{value}: no number"))?),
+            "coarser" => content.coarser = Some(value.to_owned()),
             "revalidates" => content.revalidates = Some(value.to_owned()),
             _ => return Err(format!("unknown word {key}")),
         }

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use calotype::catalog::Catalog;
-use calotype::codec::{self, Allow};
+use calotype::codec::{self, Allow, Extras};
 use calotype::config::{Config, Flags};
 use calotype::decide::{Hints, decide};
 use calotype::engine::scalar::Scalar;
 use calotype::engine::{Cancel, Job, run};
 use calotype::error::Error;
-use calotype::plan::SourceFormat;
+use calotype::plan::{EncodeLadder, SourceFormat};
 use calotype::request::{self, Context, Target};
+use calotype::sched::climb;
 
 /// A reply, whoever gave it.
 pub(super) struct Reply {
@@ -121,13 +122,15 @@ impl InProcess {
         let decision = decide(&commands, &header, company, &Hints::default())?;
         let plan = Arc::new(request::plan(&commands, &header, company, &decision)?);
         let source = Arc::new(codec::decode(&bytes, &header, plan.decode)?);
-        let spec = plan.encode.requested;
+        let ladder = EncodeLadder { candidates: Vec::new(), ..plan.encode };
+        let extras = Extras { density: plan.embed.density };
         let image = run(&Scalar, Job { source, plans: vec![plan], cancel: Cancel::default() }).images.remove(0)?;
-        let mut headers = vec![(String::from("content-type"), spec.mime().to_owned())];
+        let (body, verdict) = climb(&ladder, |_| true, |spec| codec::encode_with(&image, spec, &extras))?;
+        let mut headers = vec![(String::from("content-type"), verdict.served.mime().to_owned())];
         if !commands.ignored.is_empty() {
             headers.push((String::from("x-image-serving-ignored"), commands.ignored.join(", ")));
         }
-        Ok(Reply { status: 200, headers, body: codec::encode(&image, &spec)? })
+        Ok(Reply { status: 200, headers, body: body.to_vec() })
     }
 }
 
