@@ -42,7 +42,9 @@ pub(super) fn run(args: FrontArgs) -> Result<ExitCode> {
     log::to_stderr();
     runtime()?.block_on(async {
         let listener = listen(&config.front.listen).await?;
-        tracing::info!(listen = config.front.listen, socket = %socket.display(), tls = config.front.tls_cert.is_some(), "front serves");
+        let address = listener.local_addr().map_or_else(|_| config.front.listen.clone(), |a| a.to_string());
+        let tls = config.front.tls_cert.is_some();
+        tracing::info!(listen = %address, socket = %socket.display(), tls, "front serves");
         front::serve(&config.front, socket, listener, stop_signal()?).await
     })?;
     Ok(ExitCode::SUCCESS)

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::http::has_tool;
 use rows::{Content, Row};
-use socket::OverSocket;
+use socket::{OverSocket, ThroughFront};
 use wire::{InProcess, Reply, Server};
 
 /// Examples in the reference.
@@ -31,16 +31,19 @@ fn table() -> String {
 #[test]
 fn examples_on_the_oracle() {
     let sources = bars::write_sources();
-    examples(&InProcess::new(sources.path()));
+    examples("on the oracle", &InProcess::new(sources.path()));
 }
 
 #[test]
-fn examples_over_the_socket() {
+fn examples_over_the_socket_and_through_the_front() {
     let sources = bars::write_sources();
-    examples(&OverSocket::start(sources.path()));
+    let daemon = OverSocket::start(sources.path());
+    examples("over the socket", &daemon);
+    examples("through the front", &ThroughFront::start(&daemon));
 }
 
-fn examples(server: &dyn Server) {
+/// Asks for every example that `server` can be asked for; all must be as their rows say.
+fn examples(how: &str, server: &dyn Server) {
     let rows = rows::load(&table()).unwrap_or_else(|e| panic!("{e}"));
     let asked: Vec<&Row> =
         rows.iter().filter(|row| server.has_headers() || !row.content.needs_headers()).filter(can_be_read).collect();
@@ -51,17 +54,22 @@ fn examples(server: &dyn Server) {
             scope.spawn(|| {
                 while let Some(row) = asked.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if let Err(what) = check(server, row) {
-                        let line = format!("row {} {}: {what}", row.number, row.request);
-                        failures.lock().expect("no panic while held").push(line);
+                        failures.lock().expect("no panic while held").push((*row, what));
                     }
                 }
             });
         }
     });
-    let covered: BTreeSet<&str> = asked.iter().map(|row| row.number.trim_end_matches(char::is_alphabetic)).collect();
-    println!("{} of {EXAMPLES} examples covered, {} requests", covered.len(), asked.len());
     let failures = failures.into_inner().expect("no panic while held");
-    assert!(failures.is_empty(), "{} of {} failed\n{}", failures.len(), asked.len(), failures.join("\n"));
+    let number = |row: &Row| row.number.trim_end_matches(char::is_alphabetic).to_owned();
+    let mut passed: BTreeSet<String> = asked.iter().map(|row| number(row)).collect();
+    for (row, _) in &failures {
+        passed.remove(&number(row));
+    }
+    println!("{how}: {} of {EXAMPLES} examples pass, {} requests", passed.len(), asked.len());
+    let lines: Vec<String> =
+        failures.iter().map(|(row, what)| format!("row {} {}: {what}", row.number, row.request)).collect();
+    assert!(lines.is_empty(), "{how}: {} of {} failed\n{}", lines.len(), asked.len(), lines.join("\n"));
 }
 
 /// AVIF is read by a tool, which may be missing.
