@@ -93,6 +93,11 @@ pub enum Error {
         /// `Company/Asset` as asked for.
         id: String,
     },
+    /// No static file of that name.
+    NoFile {
+        /// `Company/file` as asked for.
+        id: String,
+    },
     /// The company does not answer such a request.
     Refused {
         /// Why not.
@@ -203,6 +208,7 @@ impl Error {
             | Self::Refused { .. }
             | Self::Forbidden { .. } => Blame::Client,
             Self::NotFound { .. }
+            | Self::NoFile { .. }
             | Self::UnknownFormat { .. }
             | Self::BrokenSource { .. }
             | Self::SourceTooLarge { .. }
@@ -231,6 +237,7 @@ impl Error {
             Self::Request { got, want } => Self::Request { got: got.clone(), want: want.clone() },
             Self::MaxPix { size, max } => Self::MaxPix { size: *size, max: *max },
             Self::NotFound { id } => Self::NotFound { id: id.clone() },
+            Self::NoFile { id } => Self::NoFile { id: id.clone() },
             Self::Refused { because } => Self::Refused { because: *because },
             Self::Forbidden { id } => Self::Forbidden { id: id.clone() },
             Self::UnknownFormat { starts_with } => Self::UnknownFormat { starts_with: starts_with.clone() },
@@ -291,6 +298,7 @@ impl fmt::Display for Error {
                 write!(f, "reply of {w}x{h} pixels is over MaxPix {max_w},{max_h}")
             }
             Self::NotFound { id } => write!(f, "no such image: {id}"),
+            Self::NoFile { id } => write!(f, "no such file: {id}"),
             Self::Refused { because: Refusal::Obfuscation } => {
                 write!(f, "the query is not obfuscated as the company asks")
             }
@@ -299,7 +307,7 @@ impl fmt::Display for Error {
                 write!(f, "the company does not answer this client's address")
             }
             Self::Refused { because: Refusal::Rule { number } } => write!(f, "rule {number} of the company refuses it"),
-            Self::Forbidden { id } => write!(f, "not a path inside the company's images: {id}"),
+            Self::Forbidden { id } => write!(f, "not a path inside the company's folder: {id}"),
             Self::UnknownFormat { starts_with } => {
                 write!(f, "not a picture in a known format (it starts with \"{starts_with}\")")
             }

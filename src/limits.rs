@@ -71,6 +71,14 @@ pub const UPLOADS_BYTES_MAX: u64 = 1 << 30;
 pub const FANOUT_RENDITIONS_MAX: usize = 64;
 /// Bytes of the JSON part of a fan-out.
 pub const FANOUT_JSON_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a text file that is sent inside a script [c-serving-static-nonimage-contents].
+pub const SCRIPT_BYTES_MAX: u64 = 2 << 20;
+/// Static files that are being sent by one daemon: each holds a descriptor as long as its client reads.
+pub const CONTENT_FILES_MAX: usize = 1024;
+/// Bytes of a static file that are read at a time.
+pub const CONTENT_CHUNK_BYTES: usize = 128 << 10;
+/// Ranges of a static file in one reply; a request for more gets the whole file.
+pub const CONTENT_RANGES_MAX: usize = 16;
 /// Open requests of one daemon; above it new connections wait in the kernel's backlog.
 pub const OPEN_REQUESTS_MAX: usize = 4096;
 /// Connections to the admin socket.

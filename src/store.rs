@@ -44,6 +44,15 @@ pub struct Version {
     pub node: (u64, u64),
 }
 
+/// A static file, found and opened: it is served as it is, however long.
+#[derive(Debug)]
+pub struct Plain {
+    /// Its state when it was opened.
+    pub version: Version,
+    /// The file, to be read at any place.
+    pub file: File,
+}
+
 /// One source, found and opened.
 #[derive(Debug)]
 pub struct Source {
@@ -58,6 +67,30 @@ enum Content {
     Memory(Bytes),
 }
 
+/// Opens the static file at `path` below the folder `root`: exactly that one. Blocks.
+///
+/// `id` names it in errors.
+///
+/// # Errors
+/// `Forbidden`: the path leads out of the root, has an element that no file can have or that is hidden (it begins with a
+/// dot), or ends at no regular file. `NoFile`, `Io`.
+pub fn open_plain(root: &Path, id: &str, path: &[String]) -> Result<Plain> {
+    if !path.iter().all(|part| is_element(part) && !part.starts_with('.')) {
+        return Err(Error::Forbidden { id: id.to_owned() });
+    }
+    let missing = || Error::NoFile { id: id.to_owned() };
+    if path.is_empty() {
+        return Err(missing());
+    }
+    let dir = open_root(root, id)?;
+    let Source { version, content } = open_file(&dir, id, &path.join("/"))?.ok_or_else(missing)?;
+    match content {
+        Content::File(file) => Ok(Plain { version, file }),
+        // A folder holds files alone.
+        Content::Memory(_) => Err(missing()),
+    }
+}
+
 impl Root {
     /// Opens the source of `asset`: the file of that name, else the first that exists with one of [`EXTENSIONS`].
     ///
@@ -67,8 +100,7 @@ impl Root {
     /// `Forbidden`: the path leads out of the root, has an element that no file can have, or ends at no regular file.
     /// `NotFound`, `SourceTooLong`, `Io`.
     pub fn open(&self, id: &str, asset: &[String]) -> Result<Source> {
-        let is_element = |part: &String| !matches!(part.as_str(), "" | "." | "..") && !part.contains(['/', '\0']);
-        if !asset.iter().all(is_element) {
+        if !asset.iter().all(|part| is_element(part)) {
             return Err(Error::Forbidden { id: id.to_owned() });
         }
         let missing = || Error::NotFound { id: id.to_owned() };
@@ -214,11 +246,22 @@ impl Seek for Reader<'_> {
     }
 }
 
+/// What a name in a folder can be.
+fn is_element(part: &str) -> bool {
+    !matches!(part, "" | "." | "..") && !part.contains(['/', '\0'])
+}
+
+fn open_root(root: &Path, id: &str) -> Result<Dir> {
+    Dir::open_ambient_dir(root, ambient_authority()).map_err(|cause| Error::Io {
+        doing: "open the company's directory for",
+        path: PathBuf::from(id),
+        cause,
+    })
+}
+
 /// The regular file `name` below `root`, or `name.<extension>`.
 fn open_below(root: &Path, id: &str, name: &str) -> Result<Option<Source>> {
-    let io = |doing, path: &Path, cause| Error::Io { doing, path: path.to_owned(), cause };
-    let dir = Dir::open_ambient_dir(root, ambient_authority())
-        .map_err(|cause| io("open the company's directory for", Path::new(id), cause))?;
+    let dir = open_root(root, id)?;
     if let Some(source) = open_file(&dir, id, name)? {
         return Ok(Some(source));
     }

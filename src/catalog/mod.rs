@@ -4,6 +4,7 @@
 //! was read; only records are looked up behind its own.
 
 mod address;
+mod content;
 mod locale;
 mod record;
 mod rules;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use address::Network;
+pub use content::{Content, ContentRecord};
 pub use locale::LocaleMap;
 pub use record::{Record, Records, SmartCrop, ThumbType};
 pub use rules::{Expression, OnMatch, Overrides, Replace, Rule, RuleHeader, Substitution};
@@ -103,6 +105,8 @@ pub struct Company {
     pub published: Published,
     /// Its records.
     pub records: Arc<Records>,
+    /// Its static files.
+    pub content: Arc<Content>,
     /// Records in other languages.
     pub locale_map: LocaleMap,
     /// `locale` where a request names none; empty: no translation.
@@ -187,6 +191,7 @@ impl Company {
             default_ext: None,
             published: Published::All,
             records: Arc::default(),
+            content: Arc::default(),
             locale_map: LocaleMap::default(),
             default_locale: String::new(),
             request_lock: false,

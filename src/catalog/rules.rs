@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use regex::{Captures, Regex, RegexBuilder};
 
-use super::{DefaultImageMode, Network};
+use super::{Company, DefaultImageMode, Network};
 use crate::error::{Error, Result, shortened};
 use crate::limits;
 use crate::pixel::Size;
@@ -94,6 +94,31 @@ impl Overrides {
             max_pix: later.max_pix.or(self.max_pix),
             request_lock: later.request_lock.or(self.request_lock),
             request_obfuscation: later.request_obfuscation.or(self.request_obfuscation),
+        }
+    }
+
+    /// These in the place of the company's own.
+    pub fn put_into(self, company: &mut Cow<'_, Company>) {
+        // Wrappers are off by the time anybody looks at the rest.
+        let Self {
+            default_image_mode,
+            error_image,
+            expiration_hours,
+            max_pix,
+            request_lock: _,
+            request_obfuscation: _,
+        } = self;
+        if let Some(mode) = default_image_mode {
+            company.to_mut().default_image_mode = mode;
+        }
+        if let Some(image) = error_image {
+            company.to_mut().error_image = image;
+        }
+        if let Some(hours) = expiration_hours {
+            company.to_mut().expiration_hours = hours;
+        }
+        if let Some(size) = max_pix {
+            company.to_mut().max_pix = size;
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
+use super::content;
 use super::read::Section;
 use super::record::{self, DPI, HOURS, is_dpi, is_hours};
 use super::rules;
@@ -16,8 +17,9 @@ use crate::pixel::{Chroma, Size, WorkingSpace};
 use crate::request;
 
 /// Headers that are the protocol's own: a company's value would contradict the reply it travels on.
-pub(super) const HEADERS_OF_OURS: [&str; 19] = [
+pub(super) const HEADERS_OF_OURS: [&str; 20] = [
     "accept-ch",
+    "accept-ranges",
     "cache-control",
     "connection",
     "content-encoding",
@@ -123,6 +125,7 @@ pub(super) fn read(root_id: &str, mut section: Section, default: Option<&Company
     let own = headers(section.section("headers")?)?;
     company.headers.retain(|(name, _)| !own.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
     company.headers.extend(own);
+    content::read(&mut company.content, section.section("content")?)?;
     let presets = section.section("presets")?;
     let records = section.section("record")?;
     section.finish()?;
@@ -204,7 +207,7 @@ fn extension(text: &str) -> Option<String> {
 const SOURCE_WANT: &str = "file:///absolute/directory, or demo: for computed pictures";
 
 /// What the word of `source` stands for; `Err` is what would have been right.
-fn source_root(text: &str) -> Result<SourceRoot, String> {
+pub(super) fn source_root(text: &str) -> Result<SourceRoot, String> {
     if text == "demo:" {
         return Ok(SourceRoot::Demo);
     }

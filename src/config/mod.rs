@@ -4,6 +4,7 @@
 //! `Config` exists only if every value in it was checked; a key that nobody knows is an error, never ignored.
 
 mod company;
+mod content;
 mod read;
 mod record;
 mod rules;

@@ -297,6 +297,11 @@ impl Section {
             .collect()
     }
 
+    /// Whether nothing is left of it, or it is not there at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.given.is_empty()
+    }
+
     /// The section's name, as in `company.Co`.
     pub(super) fn name(&self) -> &str {
         &self.name

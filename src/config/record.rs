@@ -17,8 +17,7 @@ pub(super) fn read_all(section: Section) -> Result<BTreeMap<String, Record>> {
 }
 
 fn read(id: &str, mut section: Section) -> Result<Record> {
-    let fits = |c: char| !c.is_control() && !matches!(c, ',' | '?');
-    if id.is_empty() || !id.chars().all(fits) {
+    if !is_id(id) {
         return Err(Error::Config {
             key: shortened(section.name()),
             problem: String::from("expected a record's id without , and ?"),
@@ -55,11 +54,7 @@ fn read(id: &str, mut section: Section) -> Result<Record> {
     ] {
         *text = section.text(key, any, "a text")?;
     }
-    if let Some(given) = section.take("timestamp") {
-        record.timestamp_s = Some(timestamp(&given).filter(|&s| s <= TIMESTAMP_S_MAX).ok_or_else(|| {
-            section.refusal("timestamp", &given, "a time as in 2026-01-31T12:00:00Z, or seconds since 1970")
-        })?);
-    }
+    record.timestamp_s = timestamp_of(&mut section)?;
     let crops = section.section("crop")?;
     section.finish()?;
     record.crops = crops.sections()?.into_iter().map(crop).collect::<Result<_>>()?;
@@ -131,18 +126,31 @@ fn is_coordinate(at: f64) -> bool {
     at.fract() == 0.0 && at.abs() <= f64::from(i32::MAX)
 }
 
-fn any(text: &str) -> Option<String> {
+/// What can stand in a URL as one name: neither `,` nor `?` can, not even encoded (protocol.md 1.1).
+pub(super) fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.chars().all(|c| !c.is_control() && !matches!(c, ',' | '?'))
+}
+
+pub(super) fn any(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
 /// A path that stays below where it begins; empty: none.
-fn file(text: &str) -> Option<String> {
+pub(super) fn file(text: &str) -> Option<String> {
     let is_element = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
     (text.is_empty() || text.split('/').all(is_element)).then(|| text.to_owned())
 }
 
 /// The end of the year 9999, as HTTP's dates end there.
 const TIMESTAMP_S_MAX: u64 = 253_402_300_799;
+
+/// `timestamp`: when something was changed last, s since 1970.
+pub(super) fn timestamp_of(section: &mut Section) -> Result<Option<u64>> {
+    let Some(given) = section.take("timestamp") else { return Ok(None) };
+    let time = timestamp(&given).filter(|&s| s <= TIMESTAMP_S_MAX);
+    let want = "a time as in 2026-01-31T12:00:00Z, or seconds since 1970";
+    time.map(Some).ok_or_else(|| section.refusal("timestamp", &given, want))
+}
 
 fn timestamp(given: &Given) -> Option<u64> {
     match given {

@@ -3,14 +3,15 @@
 use std::net::IpAddr;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
 
+use super::conditions::Known;
 use super::{Daemon, reply};
 use crate::decide::Hints;
 use crate::error::{Error, Result};
-use crate::service::{ImageRequest, Meta, utc};
+use crate::service::{ImageRequest, utc};
 use crate::wire::Body;
 
 /// The root context of pictures.
@@ -74,7 +75,7 @@ async fn render(daemon: &Daemon, parts: &Parts, request: &ImageRequest) -> Resul
     }
     if parts.method == Method::HEAD || known.is_some() {
         let meta = daemon.service.head(request, deadline).await?;
-        if known.as_ref().is_some_and(|known| known.is(&meta)) {
+        if known.as_ref().is_some_and(|known| known.is(meta.etag.as_deref(), meta.last_modified)) {
             return Ok(reply::not_modified(&meta));
         }
         if parts.method == Method::HEAD {
@@ -82,14 +83,14 @@ async fn render(daemon: &Daemon, parts: &Parts, request: &ImageRequest) -> Resul
         }
     }
     let rendition = daemon.service.image(request, deadline).await?;
-    if known.is_some_and(|known| known.is(&rendition.meta)) {
+    if known.is_some_and(|known| known.is(rendition.meta.etag.as_deref(), rendition.meta.last_modified)) {
         return Ok(reply::not_modified(&rendition.meta));
     }
     Ok(reply::picture(rendition))
 }
 
 /// The request for `path`, which is what follows the root.
-fn request(daemon: &Daemon, parts: &Parts, path: &str) -> ImageRequest {
+pub(super) fn request(daemon: &Daemon, parts: &Parts, path: &str) -> ImageRequest {
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let client = client(&parts.headers);
     ImageRequest { path: path.to_owned(), query, hints: hints(daemon, &parts.headers), client }
@@ -109,58 +110,6 @@ pub(super) fn hints(daemon: &Daemon, headers: &HeaderMap) -> Hints {
     let hints = Hints::from_headers(lines);
     daemon.service.count_malformed(&hints);
     hints
-}
-
-/// What the client has: `If-None-Match`, or else `If-Modified-Since` [RFC 9110 13.2.2].
-enum Known {
-    Any,
-    Tags(Vec<String>),
-    Since(SystemTime),
-}
-
-impl Known {
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut tags = Vec::new();
-        for line in headers.get_all(IF_NONE_MATCH) {
-            // A tag is printable; a line that is not matches nothing.
-            let line = line.to_str().unwrap_or_default();
-            if line.trim() == "*" {
-                return Some(Self::Any);
-            }
-            tags.extend(opaque_tags(line));
-        }
-        if headers.contains_key(IF_NONE_MATCH) {
-            return (!tags.is_empty()).then_some(Self::Tags(tags));
-        }
-        // A date that is none is as good as absent [RFC 9110 13.1.3].
-        let since = headers.get(IF_MODIFIED_SINCE)?.to_str().ok()?;
-        httpdate::parse_http_date(since).ok().map(Self::Since)
-    }
-
-    /// Whether it is what would be sent. Weak comparison [RFC 9110 8.8.3.2]: `W/` does not count; times count in whole
-    /// seconds, as headers tell them.
-    fn is(&self, meta: &Meta) -> bool {
-        let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        match self {
-            Self::Any => meta.etag.is_some(),
-            Self::Tags(tags) => meta.etag.as_ref().is_some_and(|etag| tags.iter().any(|tag| tag == etag)),
-            Self::Since(since) => meta.last_modified.is_some_and(|changed| seconds(changed) <= seconds(*since)),
-        }
-    }
-
-    /// The tag, if there is one alone.
-    fn only_tag(&self) -> Option<String> {
-        match self {
-            Self::Tags(tags) if tags.len() == 1 => tags.first().cloned(),
-            Self::Any | Self::Tags(_) | Self::Since(_) => None,
-        }
-    }
-}
-
-/// The tags of one list, quotes included, `W/` left out. A comma may stand inside the quotes.
-fn opaque_tags(line: &str) -> impl Iterator<Item = String> {
-    // Quoted strings are every second piece between quotes.
-    line.split('"').skip(1).step_by(2).map(|tag| format!("\"{tag}\""))
 }
 
 /// The bare root: a text reply of the property form [protocol, 1.1].
@@ -194,12 +143,5 @@ mod tests {
         for none in [&[][..], &[""], &["10.0.0.1, unknown"], &["10.0.0.1:80"]] {
             assert_eq!(of(none), None, "{none:?}");
         }
-    }
-
-    #[test]
-    fn tags_are_taken_apart_at_quotes() {
-        let tags: Vec<_> = opaque_tags(r#"W/"a,b" , "c","#).collect();
-        assert_eq!(tags, ["\"a,b\"", "\"c\""]);
-        assert_eq!(opaque_tags("junk").count(), 0);
     }
 }

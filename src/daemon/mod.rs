@@ -4,12 +4,16 @@
 //! opens a network port; `/livez` and `/readyz` never wait for work; every body is counted before it is kept; a client
 //! that leaves drops its request's future, and with it the work.
 
+mod conditions;
+mod content;
 mod image;
 mod invalidate;
 mod listen;
+mod ranges;
 mod renditions;
 mod reply;
 mod routes;
+mod streamed;
 mod systemd;
 mod upload;
 
@@ -41,6 +45,8 @@ struct Daemon {
     open_requests: Semaphore,
     /// One permit a KiB of request bodies in hand.
     uploads: Arc<Semaphore>,
+    /// One permit a static file that is being sent.
+    content_files: Arc<Semaphore>,
     draining: AtomicBool,
 }
 
@@ -72,6 +78,7 @@ pub async fn serve(
         deadline: Duration::from_millis(config.daemon.deadline_ms),
         open_requests: Semaphore::new(limits::OPEN_REQUESTS_MAX),
         uploads: Arc::new(Semaphore::new(upload::permits(limits::UPLOADS_BYTES_MAX))),
+        content_files: Arc::new(Semaphore::new(limits::CONTENT_FILES_MAX)),
         draining: AtomicBool::new(false),
     });
     let to_data = Connections::new(limits::OPEN_REQUESTS_MAX);

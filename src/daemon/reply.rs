@@ -115,7 +115,7 @@ pub(super) fn ignored(names: &[String]) -> Option<HeaderValue> {
 }
 
 /// `None` never expires, 0 is asked again every time.
-fn cache_control(freshness: Freshness) -> HeaderValue {
+pub(super) fn cache_control(freshness: Freshness) -> HeaderValue {
     let Freshness { is_kept, max_age_s, stale_while_revalidate_s } = freshness;
     let words = match (is_kept, max_age_s, stale_while_revalidate_s) {
         (false, _, _) => return HeaderValue::from_static("no-store"),
@@ -185,7 +185,7 @@ pub(super) fn words(words: Words) -> Response<Body> {
 }
 
 /// A reply holds words of the client's: no browser may take it for a page.
-const NO_SNIFFING: (HeaderName, HeaderValue) =
+pub(super) const NO_SNIFFING: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
 
 /// The words for an error; `detail` is its own text.
@@ -203,7 +203,7 @@ pub(super) fn status(error: &Error, style: ErrorStyle) -> StatusCode {
         | Error::UnknownPreset { .. }
         | Error::Request { .. }
         | Error::MaxPix { .. } => StatusCode::BAD_REQUEST,
-        Error::NotFound { .. } => StatusCode::NOT_FOUND,
+        Error::NotFound { .. } | Error::NoFile { .. } => StatusCode::NOT_FOUND,
         Error::Refused { .. } | Error::Forbidden { .. } => StatusCode::FORBIDDEN,
         Error::UnknownFormat { .. }
         | Error::BrokenSource { .. }
@@ -232,6 +232,7 @@ fn words_for(error: &Error) -> (&'static str, &'static str) {
         Error::Request { .. } => ("Bad request", "Correct the URL or the body."),
         Error::MaxPix { .. } => ("Too large a reply", "Ask for a smaller picture, or raise the company's max_pix."),
         Error::NotFound { .. } => ("Image not found", "Check company and asset; both are case-sensitive."),
+        Error::NoFile { .. } => ("File not found", "Check company and file; both are case-sensitive."),
         Error::Refused { .. } => ("Request refused", "Ask the site's owner for a URL that is allowed."),
         Error::Forbidden { .. } => {
             ("Path refused", "Name an asset below the company's folder, without .. in its path.")

@@ -9,7 +9,8 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tracing::Instrument;
 
-use super::{Daemon, Socket, image, invalidate, renditions, reply, upload};
+use super::streamed::{self, Sent};
+use super::{Daemon, Socket, content, image, invalidate, renditions, reply, upload};
 use crate::error::Error;
 use crate::limits;
 use crate::wire::{self, Body, Problem};
@@ -18,6 +19,7 @@ use crate::wire::{self, Body, Problem};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
     Image,
+    Content,
     Explain,
     Live,
     Ready,
@@ -39,15 +41,28 @@ impl Route {
             "/v1/engines" => Some(Self::Engines),
             "/metrics" => Some(Self::Metrics),
             _ if path.starts_with(image::EXPLAIN) => Some(Self::Explain),
-            _ => (path == image::ROOT || path.strip_prefix(image::ROOT).is_some_and(|rest| rest.starts_with('/')))
-                .then_some(Self::Image),
+            _ => {
+                let below =
+                    |root| path.strip_prefix(root).is_some_and(|rest: &str| rest.is_empty() || rest.starts_with('/'));
+                [(image::ROOT, Self::Image), (content::ROOT, Self::Content)]
+                    .into_iter()
+                    .find_map(|(root, route)| below(root).then_some(route))
+            }
         }
     }
 
     fn is_served_on(self, socket: Socket) -> bool {
         match self {
-            Self::Image | Self::Live | Self::Ready | Self::Transcode | Self::Fanout => true,
+            Self::Image | Self::Content | Self::Live | Self::Ready | Self::Transcode | Self::Fanout => true,
             Self::Invalidate | Self::Explain | Self::Engines | Self::Metrics => socket == Socket::Admin,
+        }
+    }
+
+    /// Whether it takes a place among the open requests.
+    fn is_work(self) -> bool {
+        match self {
+            Self::Live | Self::Ready | Self::Metrics | Self::Engines | Self::Invalidate => false,
+            Self::Image | Self::Content | Self::Explain | Self::Transcode | Self::Fanout => true,
         }
     }
 
@@ -55,7 +70,7 @@ impl Route {
     fn methods(self) -> &'static str {
         match self {
             Self::Transcode | Self::Fanout | Self::Invalidate => "POST, OPTIONS",
-            Self::Image | Self::Explain | Self::Live | Self::Ready | Self::Engines | Self::Metrics => {
+            Self::Image | Self::Content | Self::Explain | Self::Live | Self::Ready | Self::Engines | Self::Metrics => {
                 "GET, HEAD, OPTIONS"
             }
         }
@@ -63,55 +78,67 @@ impl Route {
 }
 
 /// Answers one request.
-pub(super) async fn answer(daemon: Arc<Daemon>, socket: Socket, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer(daemon: Arc<Daemon>, socket: Socket, request: Request<Incoming>) -> Response<Sent> {
     let (parts, body) = request.into_parts();
     let id = wire::request_id(&parts.headers);
     // Whoever may connect to the socket is believed; the front writes the peer's address there, over what came in.
     let client = parts.headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let span = tracing::info_span!("request", id, client);
-    let mut reply = dispatch(&daemon, socket, &parts, body).instrument(span).await;
+    let reply = dispatch(&daemon, socket, &parts, body).instrument(span).await;
+    let mut reply = streamed::fit_to_method(&parts.method, reply);
     if let Ok(id) = HeaderValue::from_str(&id) {
         reply.headers_mut().insert(wire::REQUEST_ID, id);
     }
-    wire::fit_to_method(&parts.method, &mut reply);
     reply
 }
 
-async fn dispatch(daemon: &Daemon, socket: Socket, parts: &Parts, body: Incoming) -> Response<Body> {
-    if let Err(refused) = wire::check_head(parts) {
-        return *refused;
+async fn dispatch(daemon: &Daemon, socket: Socket, parts: &Parts, body: Incoming) -> Response<Sent> {
+    let route = match refusal(socket, parts) {
+        Ok(route) => route,
+        Err(refused) => return refused.map(Sent::Memory),
+    };
+    // Probes and the owner's words are answered whether or not there is room for work.
+    let room = route.is_work().then(|| daemon.open_requests.try_acquire()).transpose();
+    match room {
+        Ok(_room) => answered(daemon, route, parts, body).await,
+        Err(_) => busy(daemon, parts, route).map(Sent::Memory),
     }
+}
+
+/// The route of a request, or what is said to one that has none.
+fn refusal(socket: Socket, parts: &Parts) -> Result<Route, Box<Response<Body>>> {
+    wire::check_head(parts)?;
     let path = parts.uri.path();
     if parts.method == Method::OPTIONS && path == "*" {
-        return wire::no_content("GET, HEAD, POST, OPTIONS");
+        return Err(Box::new(wire::no_content("GET, HEAD, POST, OPTIONS")));
     }
-    let Some(route) = Route::of(path) else { return unknown(path) };
+    let Some(route) = Route::of(path) else { return Err(Box::new(unknown(path))) };
     if !route.is_served_on(socket) {
-        return not_found(path, "This is answered on the admin socket only.");
+        return Err(Box::new(not_found(path, "This is answered on the admin socket only.")));
     }
     if parts.method == Method::OPTIONS {
-        return wire::no_content(route.methods());
+        return Err(Box::new(wire::no_content(route.methods())));
     }
     // The methods of a route are few and written in capitals, so that a search in the list is exact enough.
     if !route.methods().split(", ").any(|method| method == parts.method.as_str()) {
-        return wrong_method(parts, route);
+        return Err(Box::new(wrong_method(parts, route)));
     }
-    // Probes and the owner's words are answered whether or not there is room for work.
-    let _room = match route {
-        Route::Live | Route::Ready | Route::Metrics | Route::Engines | Route::Invalidate => None,
-        Route::Image | Route::Explain | Route::Transcode | Route::Fanout => match daemon.open_requests.try_acquire() {
-            Ok(room) => Some(room),
-            Err(_) => {
-                let busy = Error::Busy { lane: "request", depth: limits::OPEN_REQUESTS_MAX };
-                return if route == Route::Image {
-                    image::refused(daemon, parts, &busy)
-                } else {
-                    reply::failure(&busy, daemon.errors)
-                };
-            }
-        },
-    };
+    Ok(route)
+}
+
+/// The reply where there is no room for one more request.
+fn busy(daemon: &Daemon, parts: &Parts, route: Route) -> Response<Body> {
+    let busy = Error::Busy { lane: "request", depth: limits::OPEN_REQUESTS_MAX };
     match route {
+        Route::Image => image::refused(daemon, parts, &busy),
+        Route::Content => content::failure(daemon, parts, &busy),
+        _ => reply::failure(&busy, daemon.errors),
+    }
+}
+
+async fn answered(daemon: &Daemon, route: Route, parts: &Parts, body: Incoming) -> Response<Sent> {
+    let reply = match route {
+        Route::Content => return content::answer(daemon, parts).await,
         Route::Live => text("alive\n"),
         Route::Ready => ready(daemon),
         Route::Metrics => metrics(daemon),
@@ -121,7 +148,8 @@ async fn dispatch(daemon: &Daemon, socket: Socket, parts: &Parts, body: Incoming
         Route::Explain => image::explain(daemon, parts).await,
         Route::Transcode => renditions::transcode(daemon, parts, body).await,
         Route::Fanout => renditions::fanout(daemon, parts, body).await,
-    }
+    };
+    reply.map(Sent::Memory)
 }
 
 /// Able to take work now? Asks nobody who might be at work.
@@ -188,11 +216,8 @@ fn wrong_method(parts: &Parts, route: Route) -> Response<Body> {
 }
 
 fn unknown(path: &str) -> Response<Body> {
-    let first_two = |path: &str| path.split('/').skip(1).take(2).collect::<Vec<_>>().join("/");
-    let advice = match first_two(path).as_str() {
-        "is/content" => "This version does not serve it.",
-        _ => "Pictures are at /is/image/{Company}/{Asset}; work is posted to /v1/transcode and /v1/fanout.",
-    };
+    let advice = "Pictures are at /is/image/{Company}/{Asset}, files at /is/content/{Company}/{file}; work is posted to \
+                  /v1/transcode and /v1/fanout.";
     not_found(path, advice)
 }
 

@@ -5,6 +5,7 @@
 //! touches a pixel; nothing after [`plan`] reads the query.
 
 mod colour;
+mod content;
 mod effects;
 mod grammar;
 mod layer;
@@ -28,6 +29,7 @@ use crate::kernel::Kernel;
 use crate::limits;
 use crate::pixel::{Chroma, Density, Ratio, Size};
 
+pub use content::{ContentCommands, ContentKind, ContentTarget};
 pub use effects::Effects;
 pub use layer::{LayerCommands, Margins};
 pub use layout::{Layout, Screen, layout};

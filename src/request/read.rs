@@ -266,6 +266,11 @@ pub(super) fn locale(_: &mut Commands, _: &str) -> Answer {
     Ok(())
 }
 
+/// For static files, which are not read here.
+pub(super) fn of_content(_: &mut Commands, _: &str) -> Answer {
+    Err(Refused::Bad)
+}
+
 pub(super) fn handler(commands: &mut Commands, value: &str) -> Answer {
     const CHARS_MAX: usize = 64;
     let fits = (1..=CHARS_MAX).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric());

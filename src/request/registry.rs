@@ -292,7 +292,7 @@ pub const COMMANDS: &[Command] = &[
     Command::done("defaultImage", Request, "[object]", OBJECT, read::default_image).or("DefaultImage"),
     Command::done("locale", Request, "id", "a locale's id; without a locale_map it changes nothing", read::locale)
         .or("DefaultLocale"),
-    Command::not_yet("type", Request, "string", "the type of a static file"),
+    Command::done("type", Request, "string", "a request to /is/content, and the file's own type", read::of_content),
     Command::done("id", Request, "string", "anything: it only makes URLs differ", read::id),
     Command::not_yet("template", Request, "object", OBJECT),
     Command::not_yet("imageSet", Request, "{set}", "a media set in braces"),

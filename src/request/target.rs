@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use super::grammar::{self, Strings};
 use super::preprocess::{Context, check_address, preprocess};
+use super::variables::Variables;
 use super::{Commands, Object, Req, Window, parse_strings, read};
 use crate::catalog::{Catalog, Company, Overrides, RuleHeader, SourceRoot};
 use crate::error::{Error, Result, shortened};
@@ -39,37 +40,11 @@ impl<'a> Target<'a> {
         query: &'a str,
         client: Option<IpAddr>,
     ) -> Result<Self> {
-        let asked = first(path)?;
-        let ruling = match (catalog.companies.get(&asked), &catalog.default) {
-            (Some(company), _) => company,
-            (None, Some(default)) => default,
-            (None, None) => return Err(Error::NotFound { id: shortened(&asked) }),
-        };
-        let done = preprocess(ruling, context, path, query)?;
-        let company = company(catalog, &first(&done.path)?)?;
-        match done.address_filter {
-            Some(networks) => check_address(networks, client)?,
-            None => {
-                check_address(&ruling.address_filter, client)?;
-                check_address(&company.address_filter, client)?;
-            }
-        }
-        let elements = done.path.split('/').skip(1).map(decoded).collect::<Result<Vec<_>>>()?;
-        let mut target = Self::of_object(catalog, company, elements, done.query)?;
-        target.headers = done.headers;
-        let Overrides { default_image_mode, error_image, expiration_hours, max_pix, .. } = done.overrides;
-        if let Some(mode) = default_image_mode {
-            target.company.to_mut().default_image_mode = mode;
-        }
-        if let Some(image) = error_image {
-            target.company.to_mut().error_image = image;
-        }
-        if let Some(hours) = expiration_hours {
-            target.company.to_mut().expiration_hours = hours;
-        }
-        if let Some(size) = max_pix {
-            target.company.to_mut().max_pix = size;
-        }
+        let Ruled { company, elements, query, headers, overrides } =
+            Ruled::of_url(catalog, context, path, query, client)?;
+        let mut target = Self::of_object(catalog, company, elements, query)?;
+        target.headers = headers;
+        overrides.put_into(&mut target.company);
         Ok(target)
     }
 
@@ -134,18 +109,7 @@ impl<'a> Target<'a> {
 
     /// The headers of its reply: the company's own, and over them those of the rules, with variables put in.
     pub fn headers(&self, commands: &Commands) -> Vec<(String, String)> {
-        let mut headers = self.company.headers.clone();
-        for RuleHeader { name, value, is_added } in &self.headers {
-            let value = commands.variables.substituted(Cow::Borrowed(value), HEADER_BYTES_MAX).unwrap_or_default();
-            // Variables are the client's words.
-            let printable = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
-            let value = value.trim().chars().map(printable).collect();
-            if !is_added {
-                headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
-            }
-            headers.push((name.clone(), value));
-        }
-        headers
+        ruled_headers(&self.company, &self.headers, &commands.variables)
     }
 
     /// What kind of reply is asked for, as far as that can be read.
@@ -223,6 +187,65 @@ impl<'a> Target<'a> {
         commands.window = self.object.crop.as_ref().map(Window::of);
         Ok(commands)
     }
+}
+
+/// A request that its company's rules let through, before anything is looked up for it.
+pub(super) struct Ruled<'a> {
+    /// The company that the path names after the rules.
+    pub(super) company: &'a Company,
+    /// What follows it in the path, element by element, decoded.
+    pub(super) elements: Vec<String>,
+    pub(super) query: Cow<'a, str>,
+    pub(super) headers: Vec<&'a RuleHeader>,
+    pub(super) overrides: Overrides,
+}
+
+impl<'a> Ruled<'a> {
+    /// As [`Target::of_url`].
+    ///
+    /// # Errors
+    /// As [`Target::of_url`], but for the look-up of objects.
+    pub(super) fn of_url(
+        catalog: &'a Catalog,
+        context: Context,
+        path: &'a str,
+        query: &'a str,
+        client: Option<IpAddr>,
+    ) -> Result<Self> {
+        let asked = first(path)?;
+        let ruling = match (catalog.companies.get(&asked), &catalog.default) {
+            (Some(company), _) => company,
+            (None, Some(default)) => default,
+            (None, None) => return Err(Error::NotFound { id: shortened(&asked) }),
+        };
+        let done = preprocess(ruling, context, path, query)?;
+        let company = company(catalog, &first(&done.path)?)?;
+        match done.address_filter {
+            Some(networks) => check_address(networks, client)?,
+            None => {
+                check_address(&ruling.address_filter, client)?;
+                check_address(&company.address_filter, client)?;
+            }
+        }
+        let elements = done.path.split('/').skip(1).map(decoded).collect::<Result<Vec<_>>>()?;
+        Ok(Self { company, elements, query: done.query, headers: done.headers, overrides: done.overrides })
+    }
+}
+
+/// The company's own headers, and over them those of rules, with variables put in.
+pub(super) fn ruled_headers(company: &Company, rules: &[&RuleHeader], variables: &Variables) -> Vec<(String, String)> {
+    let mut headers = company.headers.clone();
+    for RuleHeader { name, value, is_added } in rules {
+        let value = variables.substituted(Cow::Borrowed(value), HEADER_BYTES_MAX).unwrap_or_default();
+        // Variables are the client's words.
+        let printable = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+        let value = value.trim().chars().map(printable).collect();
+        if !is_added {
+            headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        }
+        headers.push((name.clone(), value));
+    }
+    headers
 }
 
 /// What kind of reply a query asks for, as far as that can be read without knowing whose it is.

@@ -7,6 +7,7 @@
 
 mod answers;
 mod areas;
+mod content;
 mod derivatives;
 mod engines;
 pub mod explain;
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+pub use self::content::{ContentReply, FileMeta, StaticFile};
 use self::derivatives::{Derivative, Derivatives, Wanted};
 use self::meta::Outline;
 pub use self::meta::{Freshness, Meta};
@@ -353,22 +355,30 @@ impl Service {
     /// How an error in the place of a reply to `request` is sent, as far as the request can be read.
     pub fn manners(&self, request: &ImageRequest) -> Manners {
         let catalog = self.catalog();
-        let of_company = |company: &Company| Manners {
+        match request.target(&catalog) {
+            Ok(target) => {
+                let commands = target.commands();
+                let varies = |commands: &Commands| decide::varies_by(commands, &target.company);
+                Manners {
+                    varies_by: commands.as_ref().map(varies).unwrap_or_default(),
+                    headers: target.headers(&commands.unwrap_or_default()),
+                    error_detail: target.company.error_detail,
+                    req: target.req(),
+                }
+            }
+            Err(_) => self.manners_of_company(&catalog, request),
+        }
+    }
+
+    /// The same where only the company can be read, if that.
+    fn manners_of_company(&self, catalog: &Catalog, request: &ImageRequest) -> Manners {
+        let nobody = Company::new("", SourceRoot::Nothing);
+        let company = request.company(catalog).or(catalog.default.as_ref()).unwrap_or(&nobody);
+        Manners {
             headers: company.headers.clone(),
             varies_by: Vec::new(),
             error_detail: company.error_detail,
             req: request::lenient_req(&request.query),
-        };
-        match request.target(&catalog) {
-            Ok(target) => {
-                let varies = |commands: Commands| decide::varies_by(&commands, &target.company);
-                let varies_by = target.commands().map(varies).unwrap_or_default();
-                Manners { varies_by, req: target.req(), ..of_company(&target.company) }
-            }
-            Err(_) => {
-                let company = request.company(&catalog).or(catalog.default.as_ref());
-                company.map_or_else(|| of_company(&Company::new("", SourceRoot::Nothing)), of_company)
-            }
         }
     }
 

@@ -43,8 +43,7 @@ pub(super) fn written(properties: &Properties, req: &Req, now_s: u64) -> Text {
         Form::Json => {
             let fields: Vec<String> =
                 properties.iter().map(|(name, value)| format!("{}:{}", quoted(name), quoted(value))).collect();
-            let handler = if req.handler.is_empty() { "s7jsonResponse" } else { &req.handler };
-            call(handler, &fields.join(","), &req.id)
+            call(handler(req), &fields.join(","), &req.id)
         }
     }
 }
@@ -90,6 +89,16 @@ pub fn error_in_form(title: &str, message: &str, req: &Req) -> Option<(&'static 
             Some((text.mime, text.body))
         }
     }
+}
+
+/// One text as the argument of a call.
+pub(super) fn script(name: &str, text: &str, req: &Req) -> Text {
+    call(handler(req), &format!("{}:{}", quoted(name), quoted(text)), &req.id)
+}
+
+/// The function that a reply calls.
+fn handler(req: &Req) -> &str {
+    if req.handler.is_empty() { "s7jsonResponse" } else { &req.handler }
 }
 
 fn call(handler: &str, fields: &str, id: &str) -> Text {

@@ -325,7 +325,7 @@ fn quality(served: &EncodeSpec, plan: &Plan, commands: &Commands, company: &Comp
 }
 
 /// `??` ends a line, and so does the text.
-fn ended(text: Option<&str>, more: Vec<String>) -> String {
+pub(super) fn ended(text: Option<&str>, more: Vec<String>) -> String {
     let own = text.map(|text| text.replace("??", "\r\n"));
     let lines: Vec<String> = own.into_iter().chain(more).collect();
     lines.join("\r\n") + "\r\n"

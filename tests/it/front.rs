@@ -17,15 +17,15 @@ use tokio::sync::oneshot;
 use crate::http::{Client, PATIENCE, Site, ask_http2, has_tool, head, http2};
 
 /// A front on a free port, in this process.
-struct Front {
-    addr: SocketAddr,
+pub(crate) struct Front {
+    pub(crate) addr: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     done: Receiver<calotype::error::Result<()>>,
     runtime: Runtime,
 }
 
 impl Front {
-    fn start(socket: &Path, edit: impl FnOnce(&mut config::Front)) -> Self {
+    pub(crate) fn start(socket: &Path, edit: impl FnOnce(&mut config::Front)) -> Self {
         let mut front = config::Front {
             listen: String::from("127.0.0.1:0"),
             socket: None,
@@ -49,7 +49,7 @@ impl Front {
         Self { addr, stop: Some(stop), done, runtime }
     }
 
-    fn client(&self) -> Client<TcpStream> {
+    pub(crate) fn client(&self) -> Client<TcpStream> {
         Client::tcp(self.addr)
     }
 }

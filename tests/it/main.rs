@@ -8,6 +8,7 @@ mod codecs;
 mod commands;
 mod config;
 mod conformance;
+mod content;
 mod daemon;
 mod differential;
 mod front;

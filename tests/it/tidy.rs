@@ -62,6 +62,7 @@ const QUARANTINE: &[(&str, &str)] = &[
     ("crossbeam", "sched"),
     ("regex", "catalog"),
     ("base64", "request"),
+    ("mime_guess", "service"),
     ("multer", "daemon"),
     ("httpdate", "daemon"),
     ("hyper", "daemon front wire"),

@@ -217,6 +217,8 @@ const ROWS: &[Row] = &[
         &[],
     ),
     row("id", &["", "x", "any thing, at all", "1e308"], &[], &[]),
+    // For static files alone.
+    row("type", &[], &["", "Video", "1"], &[]),
     row("defaultImage", &["", "Co/B", "B:Large", "/Other/x"], &[], &[]),
     row("locale", &["", "de_AT", "anything"], &[], &[]),
     row(
