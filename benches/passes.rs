@@ -326,7 +326,7 @@ fn groups(criterion: &mut Criterion) {
     let view_420 = Arc::new(as_420(&view));
     let only = |space, pass: usize| {
         let passes = resize(PixelFormat::RGB, space, false);
-        vec![passes[0], passes[pass], passes[3]]
+        [0, pass, 3].map(|i| passes[i].clone()).to_vec()
     };
     let place = |fill| vec![Pass::Place { canvas: Size::new(800, 520), x: 20, y: 10, fill }];
     let halved = |len_h: bool| if len_h { Size::new(VIEW.w, SOURCE.h) } else { Size::new(SOURCE.w, VIEW.h) };

@@ -6,10 +6,13 @@
 mod operations;
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use operations::{Cover, Grain, Grow, MaskUse, Morph, Noise, Point, Rotation, Tint, Turn, Unsharp};
+pub use operations::{
+    Cover, Grain, Grow, Mask, MaskUse, Morph, Noise, Point, Rotation, Side, Tint, Turn, Unsharp, masked,
+};
 
 use crate::kernel::{Axis, Kernel};
 use crate::pixel::{Chroma, Density, PixelFormat, Ratio, Size, WorkingSpace, YcbcrForm};
@@ -99,7 +102,7 @@ pub enum Fill {
 /// `UnsharpV` (8-bit planes plus their blurred halves) and between `GrowH` and `GrowV` (8-bit planes plus their runs).
 ///
 /// Each has a shader, a scalar function and a differential case of the same name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Pass {
     /// Y Cb Cr (either chroma size) to R G B, full size.
     YcbcrToRgb,
@@ -136,6 +139,10 @@ pub enum Pass {
     Rotate(Rotation),
     /// Mask, a colour beneath, opacity.
     Cover(Cover),
+    /// Clear outside paths.
+    Mask(Arc<Mask>),
+    /// Its alpha in its place, as a grey picture.
+    Matte,
     /// The median luma of what is seen, for the next `Point`; the picture stays as it is.
     Median,
     /// Operations on one pixel at a time.
@@ -163,7 +170,7 @@ pub enum Pass {
 
 impl Pass {
     /// Names of all passes: shader file, entry point, scalar function, differential case.
-    pub const ALL: [&'static str; 19] = [
+    pub const ALL: [&'static str; 21] = [
         "ycbcr_to_rgb",
         "rgb_to_ycbcr",
         "grey",
@@ -174,6 +181,8 @@ impl Pass {
         "turn",
         "rotate",
         "cover",
+        "mask",
+        "matte",
         "median",
         "point",
         "grow_h",
@@ -198,6 +207,8 @@ impl Pass {
             Self::Turn(_) => "turn",
             Self::Rotate(_) => "rotate",
             Self::Cover(_) => "cover",
+            Self::Mask(_) => "mask",
+            Self::Matte => "matte",
             Self::Median => "median",
             Self::Point(_) => "point",
             Self::GrowH(_) => "grow_h",

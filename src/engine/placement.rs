@@ -84,6 +84,8 @@ impl JobShape {
                     format.alpha = true;
                 }
                 Pass::Cover(cover) => format = PixelFormat { model: cover.model(format.model), alpha: true },
+                Pass::Mask(_) => format.alpha = true,
+                Pass::Matte => format = PixelFormat::GREY,
                 Pass::Point(point) => format.model = point.model(format.model),
                 Pass::Pack { .. }
                 | Pass::Median
@@ -116,6 +118,8 @@ impl JobShape {
                 | Pass::Pack { .. }
                 | Pass::Turn(_)
                 | Pass::Cover(_)
+                | Pass::Mask(_)
+                | Pass::Matte
                 | Pass::Median
                 | Pass::Point(_)
                 | Pass::Noise(_)
@@ -207,18 +211,18 @@ impl EngineCosts {
     /// Whatever the engine answers if it cannot run a job.
     pub fn measure(engine: &dyn Engine) -> Result<Self> {
         let space = WorkingSpace::Encoded;
-        let (load, pack) = (Pass::Load { space, add_alpha: false }, Pass::Pack { space });
+        let (load, pack) = (|| Pass::Load { space, add_alpha: false }, || Pass::Pack { space });
         let on = |canvas| Pass::Place { canvas, x: 0, y: 0, fill: Fill::Opaque([0; 3]) };
         let fixed_ns = probe(engine, SMALL, SMALL, &[on(SMALL)])?;
         let upload = probe(engine, PROBE, SMALL, &[on(SMALL)])? - fixed_ns;
         let one_pass = probe(engine, SMALL, PROBE, &[on(PROBE)])? - fixed_ns;
-        let three_passes = probe(engine, SMALL, PROBE, &[on(PROBE), load, pack])? - fixed_ns;
+        let three_passes = probe(engine, SMALL, PROBE, &[on(PROBE), load(), pack()])? - fixed_ns;
 
         let reduced = Size::new(PROBE.w / 4, PROBE.h / 4);
         let reduction = |kernel| {
             let resample = |from, to| Resample { kernel, axis: Axis::whole(from, to), chroma_axis: None };
             let [h, v] = [resample(PROBE.w, reduced.w), resample(PROBE.h, reduced.h)];
-            let passes = [load, Pass::ResizeH(h), Pass::ResizeV(v), pack];
+            let passes = [load(), Pass::ResizeH(h), Pass::ResizeV(v), pack()];
             let taps = JobShape::new(PROBE, PixelFormat::GREY, &[plan(PROBE, reduced, passes.to_vec())]).taps as f64;
             probe(engine, PROBE, reduced, &passes).map(|ns| (ns, taps))
         };

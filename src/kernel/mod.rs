@@ -1,9 +1,11 @@
-//! Convolution weights and curves: filter functions, tap tables, Gaussian taps, transfer curves, point operations.
+//! Convolution weights and curves: filter functions, tap tables, Gaussian taps, transfer curves, point operations, what
+//! paths cover.
 //!
 //! Computed once, in f64, on the CPU, and handed to every engine unchanged, so that engines can differ only in the
 //! order of their sums.
 
 pub mod affine;
+mod coverage;
 mod disc;
 mod gaussian;
 pub mod point;
@@ -12,6 +14,7 @@ pub mod transfer;
 
 use std::fmt;
 
+pub use coverage::{UNITS_PER_PX, coverage};
 pub use disc::disc;
 pub use gaussian::{SigmaPx, UnsharpTaps};
 pub use taps::{Axis, Edge, Taps};

@@ -5,11 +5,13 @@
 //! that [`PixelFormat::plane_size`] gives; rows are packed, stride = width. Wider samples exist only inside engines.
 
 pub mod geometry;
+pub mod path;
 pub mod testcard;
 
 use std::fmt;
 
 pub use geometry::{Ratio, Rect, Size};
+pub use path::{Outline, Path, Piece};
 use serde::{Deserialize, Serialize};
 
 /// Where the chroma planes of a Y Cb Cr picture are sampled.

@@ -1,7 +1,7 @@
 //! What the passes on finished pixels are told: sharpening, point operations, turns, covers, growing, noise.
 
-use crate::kernel::{affine, point};
-use crate::pixel::{Model, Size};
+use crate::kernel::{affine, coverage, point};
+use crate::pixel::{Model, Path, Plane, Size};
 
 /// Parameters of the unsharp mask, ready for the engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,6 +170,51 @@ impl Cover {
         let [r, g, b, alpha] = self.under;
         if model == Model::Grey && (alpha == 0 || r == g && g == b) { Model::Grey } else { Model::Rgb }
     }
+}
+
+/// What [`Pass::Mask`](super::Pass::Mask) leaves of a picture's opacity: what lies on the right side of every path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Mask {
+    /// Paths in 1/256 px of the picture, and which side of each is left.
+    pub paths: Vec<(Path, Side)>,
+}
+
+impl Mask {
+    /// How much of each pixel is left, 0 to 255: the product of what every path leaves, `(a b + 127) / 255`.
+    pub fn coverage(&self, size: Size) -> Plane<u8> {
+        let mut all: Option<Plane<u8>> = None;
+        for (path, side) in &self.paths {
+            let mut one = coverage(path, size);
+            if *side == Side::Outside {
+                one.data_mut().iter_mut().for_each(|v| *v = 255 - *v);
+            }
+            all = Some(match all {
+                None => one,
+                Some(mut all) => {
+                    for (a, &b) in all.data_mut().iter_mut().zip(one.data()) {
+                        *a = masked(*a, b);
+                    }
+                    all
+                }
+            });
+        }
+        all.unwrap_or_else(|| Plane::from_vec(size, vec![255; size.samples()]))
+    }
+}
+
+/// A share of a share, both of 255: `(a b + 127) / 255`.
+#[expect(clippy::cast_possible_truncation, reason = "a product of shares")]
+pub fn masked(a: u8, b: u8) -> u8 {
+    ((u32::from(a) * u32::from(b) + 127) / 255) as u8
+}
+
+/// One of the two sides of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// What it encloses.
+    Inside,
+    /// The rest.
+    Outside,
 }
 
 /// `maskUse`: what of a picture's alpha counts.

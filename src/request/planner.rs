@@ -202,7 +202,7 @@ impl Order<'_> {
             passes.push(Pass::Place { canvas: visible, x: left, y: top, fill: Fill::Transparent });
         }
         passes.extend(self.mask());
-        passes.extend(finish.passes.iter().copied());
+        passes.extend(finish.passes.iter().cloned());
         if self.needs_place(&finish) {
             passes.push(self.place(finish.at));
         }
@@ -245,7 +245,7 @@ impl Order<'_> {
         if ycbcr && !enlarges && !stays && !grey_first {
             passes.push(Pass::YcbcrToRgb);
         }
-        passes.extend(finish.passes.iter().copied());
+        passes.extend(finish.passes.iter().cloned());
         if placed {
             passes.push(self.place(finish.at));
         }

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::pixel::Density;
 use crate::plan::{
-    Decision, DecodeAs, EncodeSpec, Fill, Grain, Header, MaskUse, Morph, Pass, Plan, Point, Resample, Unsharp, Verdict,
+    Decision, DecodeAs, EncodeSpec, Fill, Grain, Header, MaskUse, Morph, Pass, Plan, Point, Resample, Side, Unsharp,
+    Verdict,
 };
 
 /// What was found of a source.
@@ -94,7 +95,7 @@ fn spec(spec: &EncodeSpec) -> Value {
 
 fn pass(pass: &Pass) -> Value {
     let mut value = match pass {
-        Pass::YcbcrToRgb | Pass::Grey | Pass::Median | Pass::Sharpen => json!({}),
+        Pass::YcbcrToRgb | Pass::Grey | Pass::Matte | Pass::Median | Pass::Sharpen => json!({}),
         Pass::RgbToYcbcr { form } => json!({ "form": form.word() }),
         Pass::Load { space, add_alpha } => json!({ "space": space.name(), "add_alpha": add_alpha }),
         Pass::Pack { space } => json!({ "space": space.name() }),
@@ -113,6 +114,15 @@ fn pass(pass: &Pass) -> Value {
             },
             "under": cover.under,
             "opacity": f64::from(cover.opacity) / 10_000.0,
+        }),
+        Pass::Mask(mask) => json!({
+            "paths": mask.paths.iter().map(|(path, side)| json!({
+                "points": path.points(),
+                "left": match side {
+                    Side::Inside => "inside",
+                    Side::Outside => "outside",
+                },
+            })).collect::<Vec<_>>(),
         }),
         Pass::Turn(turn) => json!({
             "transposed": turn.transposed,

@@ -8,10 +8,12 @@ use calotype::engine::Engine;
 use calotype::engine::scalar::Scalar;
 use calotype::engine::simd::{Level, Simd};
 use calotype::kernel::{Axis, Edge, Kernel};
-use calotype::pixel::{Chroma, Image, Model, PixelFormat, Ratio, Size, WorkingSpace, YcbcrForm, testcard};
+use calotype::pixel::{
+    Chroma, Image, Model, Outline, Path, Piece, PixelFormat, Ratio, Size, WorkingSpace, YcbcrForm, testcard,
+};
 use calotype::plan::{
-    Cover, DecodeAs, Fill, Grain, Grow, MaskUse, Morph, Noise, Pass, Plan, Point, Resample, Rotation, Tint, Turn,
-    Unsharp,
+    Cover, DecodeAs, Fill, Grain, Grow, Mask, MaskUse, Morph, Noise, Pass, Plan, Point, Resample, Rotation, Side, Tint,
+    Turn, Unsharp,
 };
 
 use crate::codecs::{corpus, decode_as};
@@ -78,6 +80,12 @@ fn rotate() {
 #[test]
 fn cover() {
     every_engine_equals_scalar("cover");
+}
+
+#[test]
+fn masks() {
+    every_engine_equals_scalar("mask");
+    every_engine_equals_scalar("matte");
 }
 
 #[test]
@@ -245,6 +253,19 @@ fn cases(pass: &str) -> Vec<Case> {
             }
             plans
         }),
+        "mask" => each(ON_RGB, &mut random, Tolerance::Exact, |size, _, random| {
+            let mut plans: Vec<_> = (0..4)
+                .map(|i| plan(size, size, vec![Pass::Mask(Arc::new(random_mask(random, size, i % 3)))]))
+                .collect();
+            let twice = [0, 1].map(|i| Pass::Mask(Arc::new(random_mask(random, size, i))));
+            plans.push(plan(size, size, twice.to_vec()));
+            plans
+        }),
+        "matte" => {
+            let formats =
+                [PixelFormat::GREY, GREY_ALPHA, PixelFormat::RGB, PixelFormat::RGBA, YCC_420, YCC_444, YCC_444_ALPHA];
+            each(formats, &mut random, Tolerance::Exact, |size, _, _| vec![plan(size, size, vec![Pass::Matte])])
+        }
         "median" => each(ON_RGB, &mut random, Tolerance::Exact, |size, _, random| {
             let tints = [(random_colour(random), 0), (random_colour(random), 30), ([0, 128, 255], 100)];
             let plans = tints.map(|(colour, contrast)| {
@@ -331,6 +352,23 @@ fn grows(random: &mut SplitMix64, shape: impl Fn(Size) -> Size) -> Vec<Case> {
 
 fn random_colour(random: &mut SplitMix64) -> [u8; 3] {
     [random.byte(), random.byte(), random.byte()]
+}
+
+/// Some paths of lines and curves in and around a picture, what is left inside or outside of each.
+fn random_mask(random: &mut SplitMix64, size: Size, more: u32) -> Mask {
+    let point = |random: &mut SplitMix64| {
+        [size.w, size.h].map(|side| i64::from(random.within(0, 512 * side)) - i64::from(128 * side))
+    };
+    let path = |random: &mut SplitMix64| {
+        let start = point(random);
+        let pieces = (0..5).map(|i| match i % 2 {
+            0 => Piece::Line(point(random)),
+            _ => Piece::Curve([point(random), point(random), point(random)]),
+        });
+        Path { outlines: vec![Outline { start, pieces: pieces.collect() }] }
+    };
+    let sides = [Side::Inside, Side::Outside, Side::Inside];
+    Mask { paths: sides.into_iter().take(1 + more as usize).map(|side| (path(random), side)).collect() }
 }
 
 /// Every operation in any strength, each left out now and then; the tint is not normalised.

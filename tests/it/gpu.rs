@@ -468,24 +468,24 @@ fn what_is_no_plan_is_an_error_and_its_neighbours_live() {
     let mut random = SplitMix64::new("what_is_no_plan_is_an_error_and_its_neighbours_live");
     let size = Size::new(24, 16);
     let source = Arc::new(picture(Content::Noise, size, YCC_420, &mut random));
-    let load = Pass::Load { space: WorkingSpace::Encoded, add_alpha: false };
-    let pack = Pass::Pack { space: WorkingSpace::Encoded };
+    let load = || Pass::Load { space: WorkingSpace::Encoded, add_alpha: false };
+    let pack = || Pass::Pack { space: WorkingSpace::Encoded };
     let good = reduction(size, YCC_420, Size::new(12, 8));
     let whole = turn(YCC_420, Kernel::Bicub, 24, 12);
     let mut plans = vec![
-        vec![pack],
-        vec![load],
+        vec![pack()],
+        vec![load()],
         vec![Pass::Sharpen],
         vec![Pass::RgbToYcbcr { form: YcbcrForm::Full }],
-        vec![Pass::Load { space: WorkingSpace::Linear, add_alpha: false }, pack],
-        vec![load, Pass::ResizeH(Resample { chroma_axis: None, ..whole }), pack],
-        vec![load, Pass::ResizeH(turn(YCC_420, Kernel::Bicub, 25, 12)), pack],
-        vec![load, Pass::ResizeV(whole), pack],
+        vec![Pass::Load { space: WorkingSpace::Linear, add_alpha: false }, pack()],
+        vec![load(), Pass::ResizeH(Resample { chroma_axis: None, ..whole }), pack()],
+        vec![load(), Pass::ResizeH(turn(YCC_420, Kernel::Bicub, 25, 12)), pack()],
+        vec![load(), Pass::ResizeV(whole), pack()],
         vec![Pass::YcbcrToRgb, Pass::Place { canvas: Size::new(0, 9), x: 0, y: 0, fill: Fill::Transparent }],
         vec![
-            load,
+            load(),
             Pass::ResizeH(Resample { chroma_axis: whole.chroma_axis.map(|a| Axis { dst_len: 4, ..a }), ..whole }),
-            pack,
+            pack(),
         ],
     ];
     let bad = plans.len();

@@ -220,7 +220,7 @@ impl Context {
 
     fn try_place_tables(&mut self, job: &mut Prepared) -> Result<(), Full> {
         for step in job.plans.iter_mut().filter_map(|plan| plan.recording.as_mut().ok()).flat_map(|r| &mut r.steps) {
-            if let Some(table) = step.table {
+            if let Some(table) = step.table.clone() {
                 step.table_first = Some(self.tables.first_word(table, &self.queue)?);
             }
         }

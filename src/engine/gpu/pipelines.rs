@@ -4,9 +4,9 @@
 //! text; workgroups have [`WORKGROUP`] invocations in every pass. `tests/it/shaders.rs` holds table and files together.
 
 use super::uniforms::{
-    CoverUniform, GreyUniform, GrowHUniform, GrowVUniform, LoadUniform, MedianUniform, NoiseUniform, PackUniform,
-    PlaceUniform, PointUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform, RotateUniform, SharpenUniform,
-    TurnUniform, UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
+    CoverUniform, GreyUniform, GrowHUniform, GrowVUniform, LoadUniform, MaskUniform, MatteUniform, MedianUniform,
+    NoiseUniform, PackUniform, PlaceUniform, PointUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform,
+    RotateUniform, SharpenUniform, TurnUniform, UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
 };
 use crate::plan::Pass;
 
@@ -80,6 +80,8 @@ pub const TABLE: [Row; Pass::ALL.len()] = [
     row!("turn", TurnUniform, SRC_DST),
     row!("rotate", RotateUniform, SRC_TABLES_DST),
     row!("cover", CoverUniform, SRC_DST),
+    row!("mask", MaskUniform, SRC_TABLES_DST),
+    row!("matte", MatteUniform, SRC_DST),
     row!("median", MedianUniform, SRC_DST),
     row!("point", PointUniform, SRC_BESIDE_TABLES_DST),
     row!("grow_h", GrowHUniform, SRC_DST),

@@ -7,6 +7,8 @@
 //! Invariants: a recording was checked against the limits before anything is uploaded; a plan whose passes are out of
 //! order or whose axes leave the picture is an error here, never an out-of-range read there.
 
+mod alpha;
+
 use super::fault::Fault;
 use super::outcomes::{Direction, flip, is_mono, loaded, misplanned, placed, resized};
 use super::pipelines::{Shader, WORKGROUP};
@@ -14,13 +16,13 @@ use super::pool::MEASURED_BYTES;
 use super::shape::{Shape, quads};
 use super::tables::Table;
 use super::uniforms::{
-    CoverUniform, GreyUniform, GrowHUniform, GrowVUniform, LoadUniform, MedianUniform, NO_PLANE, NoiseUniform,
-    PackUniform, PlaceUniform, PointUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform, RotateUniform,
-    SharpenUniform, TurnUniform, Uniform, UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
+    GreyUniform, GrowHUniform, GrowVUniform, LoadUniform, MedianUniform, NO_PLANE, NoiseUniform, PackUniform,
+    PlaceUniform, PointUniform, ResizeHUniform, ResizeVUniform, RgbToYcbcrUniform, RotateUniform, SharpenUniform,
+    TurnUniform, Uniform, UnsharpHUniform, UnsharpVUniform, YcbcrToRgbUniform,
 };
 use crate::error::Result;
 use crate::pixel::{Chroma, Model, PixelFormat, Size, WorkingSpace, YcbcrForm};
-use crate::plan::{Cover, Fill, Grain, Grow, MaskUse, Noise, Pass, Plan, Point, Resample, Rotation, Turn, Unsharp};
+use crate::plan::{Fill, Grain, Grow, Noise, Pass, Plan, Point, Resample, Rotation, Turn, Unsharp};
 
 /// The buffers a step can read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -175,6 +177,8 @@ impl Recorder<'_> {
             (State::Packed(src, at), Pass::Turn(turn)) => self.turn(pass, src, at, *turn, is_last),
             (State::Packed(src, at), Pass::Rotate(rotation)) => self.rotate(pass, src, at, rotation, is_last),
             (State::Packed(src, at), Pass::Cover(cover)) => self.cover(pass, src, at, cover, is_last),
+            (State::Packed(src, at), Pass::Mask(mask)) => self.mask(pass, src, at, mask, is_last),
+            (State::Packed(src, at), Pass::Matte) => self.matte(pass, src, at, is_last),
             (State::Packed(src, at), Pass::Median) if !is_last => self.median(pass, src, at),
             (State::Packed(src, at), Pass::Point(point)) => self.point(pass, src, at, point, is_last),
             (State::Packed(src, at), Pass::GrowH(grow)) => self.grow_h(pass, src, at, grow),
@@ -417,31 +421,6 @@ impl Recorder<'_> {
         });
         let [x, y, _] = dst.quad_grid();
         self.packed(pass, uniform, Some(Table::Rotation(*rotation)), (at, None), dst, [x, y, 1], is_last)
-    }
-
-    fn cover(&mut self, pass: &Pass, src: Shape, at: Role, cover: &Cover, is_last: bool) -> Result<()> {
-        if !matches!(src.format.model, Model::Grey | Model::Rgb) {
-            return Err(misplanned(pass.name()));
-        }
-        let dst = Shape::of(src.full, PixelFormat { model: cover.model(src.format.model), alpha: true });
-        let uniform = Uniform::new(&CoverUniform {
-            src_first: 0,
-            dst_first: 0,
-            colours: src.colours(),
-            dst_colours: dst.colours(),
-            full: src.full(),
-            alpha: src.alpha(),
-            mask: match cover.mask {
-                MaskUse::Norm => 0,
-                MaskUse::Invert => 1,
-                MaskUse::Off => 2,
-            },
-            opacity: u32::from(cover.opacity),
-            _pad0: 0,
-            under: cover.under.map(u32::from),
-        });
-        let [x, y, _] = dst.quad_grid();
-        self.packed(pass, uniform, None, (at, None), dst, [x, y, 1], is_last)
     }
 
     /// The picture stays where it is.

@@ -5,13 +5,15 @@
 //! first, and the queue keeps the order.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::kernel::{SigmaPx, Taps, UnsharpTaps, affine, disc, transfer};
 use crate::limits;
-use crate::plan::{Point, Resample, Rotation, Unsharp};
+use crate::pixel::Size;
+use crate::plan::{Mask, Point, Resample, Rotation, Unsharp};
 
 /// What identifies a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Table {
     /// Linear light of each of the 256 levels; always the first words of the buffer.
     Levels,
@@ -25,6 +27,8 @@ pub(super) enum Table {
     Rotation(Rotation),
     /// Half-widths of the rows of a disc of so many px.
     Disc(u16),
+    /// What paths leave of a picture of that size: packed quads.
+    Coverage(Arc<Mask>, Size),
 }
 
 impl Table {
@@ -59,6 +63,15 @@ impl Table {
             Self::Disc(radius_px) => {
                 let rows = disc(*radius_px);
                 std::iter::once(u32::from(*radius_px)).chain(rows.into_iter().map(u32::from)).collect()
+            }
+            Self::Coverage(mask, size) => {
+                let plane = mask.coverage(*size);
+                let quad = |samples: &[u8]| {
+                    let mut bytes = [0; 4];
+                    bytes[..samples.len()].copy_from_slice(samples);
+                    u32::from_le_bytes(bytes)
+                };
+                (0..size.h as usize).flat_map(|y| plane.row(y).chunks(4).map(quad)).collect()
             }
             Self::Curves(point) => {
                 point.curves().as_flattened().iter().map(|q6| i32::from(*q6).cast_unsigned()).collect()

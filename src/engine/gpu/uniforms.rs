@@ -147,6 +147,27 @@ uniforms! {
         _pad0: u32,
         under: [u32; 4],
     }
+    /// Of `mask`.
+    MaskUniform {
+        src_first: u32,
+        dst_first: u32,
+        table_first: u32,
+        colours: u32,
+        full: [u32; 4],
+        alpha: u32,
+        _pad0: u32,
+        _pad1: u32,
+        _pad2: u32,
+    }
+    /// Of `matte`.
+    MatteUniform {
+        src_first: u32,
+        dst_first: u32,
+        alpha: u32,
+        _pad0: u32,
+        full: [u32; 4],
+        half: [u32; 4],
+    }
     /// Of `median`.
     MedianUniform {
         src_first: u32,

@@ -7,6 +7,7 @@
 mod convert;
 mod cover;
 mod grow;
+mod mask;
 mod noise;
 mod place;
 mod point;
@@ -20,6 +21,7 @@ use std::time::Instant;
 pub use convert::{grey, rgb_to_ycbcr, ycbcr_to_rgb};
 pub use cover::cover;
 pub use grow::{Runs, grow_h, grow_v};
+pub use mask::{mask, matte};
 pub use noise::noise;
 pub use place::place;
 pub use point::{median, point};
@@ -73,6 +75,8 @@ fn render(source: &dyn RowSource, plan: &Plan, job: &Job) -> Result<Image> {
             (State::Packed(image), Pass::Turn(how)) => State::Packed(turn(&image, how)),
             (State::Packed(image), Pass::Rotate(how)) => State::Packed(rotate(&image, how)),
             (State::Packed(image), Pass::Cover(how)) => State::Packed(cover(&image, how)),
+            (State::Packed(image), Pass::Mask(what)) => State::Packed(mask(&image, what)),
+            (State::Packed(image), Pass::Matte) => State::Packed(matte(&image)),
             (State::Packed(image), Pass::Median) => {
                 measured = Some(median(&image));
                 State::Packed(image)

@@ -17,6 +17,7 @@ mod float;
 mod grow;
 mod lanes;
 mod level;
+mod mask;
 mod noise;
 mod point;
 mod resize;
@@ -35,6 +36,7 @@ pub use level::{Avx2, Avx512};
 
 use cover::Covered;
 use grow::Growth;
+use mask::Masked;
 use noise::Grains;
 use point::{Median, PointOperations};
 use resize::Resize;
@@ -153,6 +155,8 @@ fn render(level: Level, source: &dyn RowSource, plan: &Plan, cancel: &Cancel) ->
             Pass::Turn(turn) => (level.run(Turned { src: &view, turn }), rest),
             Pass::Rotate(rotation) => (level.run(Rotated { src: &view, rotation, cancel })?, rest),
             Pass::Cover(cover) => (level.run(Covered { src: &view, cover }), rest),
+            Pass::Mask(mask) => (level.run(Masked { src: &view, mask }), rest),
+            Pass::Matte => (mask::matte(&view), rest),
             Pass::Median => {
                 median = Some(level.run(Median { src: &view }));
                 passes = rest;
