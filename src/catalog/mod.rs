@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub use address::Network;
 pub use content::{Content, ContentRecord};
 pub use locale::LocaleMap;
-pub use record::{Record, Records, SmartCrop, ThumbType};
+pub use record::{Record, Records, SmartCrop, ThumbAlign, ThumbType};
 pub use rules::{Expression, OnMatch, Overrides, Replace, Rule, RuleHeader, Substitution};
 
 /// The values of `res_mode`, for those who read configurations and know nothing else of kernels.
@@ -139,6 +139,16 @@ pub struct Company {
     pub max_pix: Size,
     /// Size limit when wid, hei and scl are all absent; a side of 0 is free.
     pub default_pix: Size,
+    /// Size of thumbnails whose requests name none, px, above 0.
+    pub default_thumb_pix: Size,
+    /// How thumbnails are cut whose records do not say.
+    pub thumb_type: ThumbType,
+    /// Pixels an inch of `texture` thumbnails whose records name none; above 0.
+    pub thumb_res: Option<f64>,
+    /// Where thumbnails stand in their rectangle, horizontally and vertically.
+    pub thumb_align: [ThumbAlign; 2],
+    /// Default `bgc` of thumbnails.
+    pub thumb_bkg_color: [u8; 3],
     /// Default `qlt`, 1 to 100 …
     pub jpeg_quality: u8,
     /// … and its chroma flag.
@@ -208,6 +218,11 @@ impl Company {
             print_resolution: None,
             max_pix: Size::new(3000, 3000),
             default_pix: Size::new(1280, 1280),
+            default_thumb_pix: Size::new(100, 100),
+            thumb_type: ThumbType::Fit,
+            thumb_res: None,
+            thumb_align: [ThumbAlign::Centre; 2],
+            thumb_bkg_color: [255; 3],
             jpeg_quality: 80,
             jpeg_chroma: Chroma::Half,
             res_mode: Kernel::Sharp2,

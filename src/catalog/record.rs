@@ -86,6 +86,35 @@ impl ThumbType {
     }
 }
 
+/// Where a thumbnail stands in its rectangle, along one axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThumbAlign {
+    /// At the left, at the top.
+    Start,
+    /// In the middle.
+    Centre,
+    /// At the right, at the bottom.
+    End,
+}
+
+impl ThumbAlign {
+    /// Words of the horizontal ones.
+    pub const HORIZONTAL: [(&'static str, Self); 3] =
+        [("left", Self::Start), ("centre", Self::Centre), ("right", Self::End)];
+    /// Words of the vertical ones.
+    pub const VERTICAL: [(&'static str, Self); 3] =
+        [("top", Self::Start), ("centre", Self::Centre), ("bottom", Self::End)];
+
+    /// As in `align`: −1 to 1.
+    pub fn side(self) -> i64 {
+        match self {
+            Self::Start => -1,
+            Self::Centre => 0,
+            Self::End => 1,
+        }
+    }
+}
+
 /// The records of a company: its own, and behind them those of the default catalog.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Records {

@@ -10,7 +10,9 @@ use super::content;
 use super::read::Section;
 use super::record::{self, DPI, HOURS, is_dpi, is_hours};
 use super::rules;
-use crate::catalog::{Company, DEFAULT_COMPANY, Kernel, LocaleMap, NetworkSignal, Published, Records, SourceRoot};
+use crate::catalog::{
+    Company, DEFAULT_COMPANY, Kernel, LocaleMap, NetworkSignal, Published, Records, SourceRoot, ThumbAlign, ThumbType,
+};
 use crate::error::{Error, Result, shortened};
 use crate::limits;
 use crate::pixel::{Chroma, Size, WorkingSpace};
@@ -69,6 +71,7 @@ pub(super) fn read(root_id: &str, mut section: Section, default: Option<&Company
     if let Some(size) = sides(&mut section, "default_pix")? {
         company.default_pix = size;
     }
+    read_thumbnails(&mut company, &mut section)?;
     let want = "a quality 1 to 100, or [quality, 0 | 1] where 1 keeps colour at full size";
     if let Some((quality, chroma)) = section.integers("jpeg_quality", 1, [1..=100, 0..=1], want)? {
         company.jpeg_quality = u8::try_from(quality).unwrap_or(100);
@@ -78,7 +81,7 @@ pub(super) fn read(root_id: &str, mut section: Section, default: Option<&Company
     if let Some(kernel) = section.text("res_mode", Kernel::from_keyword, kernels)? {
         company.res_mode = kernel;
     }
-    if let Some(colour) = section.text("bkg_color", colour, "six hexadecimal digits as in \"ffffff\"")? {
+    if let Some(colour) = section.text("bkg_color", colour, COLOUR)? {
         company.bkg_color = colour;
     }
     let spaces = [("encoded", WorkingSpace::Encoded), ("linear", WorkingSpace::Linear)];
@@ -170,6 +173,28 @@ fn read_objects(company: &mut Company, section: &mut Section) -> Result<()> {
     Ok(())
 }
 
+/// How thumbnails are made.
+fn read_thumbnails(company: &mut Company, section: &mut Section) -> Result<()> {
+    let side_max = u64::from(limits::VIEW_SIDE_MAX);
+    let want = format!("[width, height], each 1 to {side_max}");
+    let size = section.integers("default_thumb_pix", 2, [1..=side_max, 1..=side_max], &want)?;
+    if let Some((w, Some(h))) = size {
+        let side = |n: u64| u32::try_from(n).unwrap_or(limits::VIEW_SIDE_MAX);
+        company.default_thumb_pix = Size::new(side(w), side(h));
+    }
+    company.thumb_type = section.choice("thumb_type", &ThumbType::WORDS)?.unwrap_or(company.thumb_type);
+    company.thumb_res = section.number("thumb_res", is_dpi, DPI)?.or(company.thumb_res);
+    let [h, v] = company.thumb_align;
+    company.thumb_align = [
+        section.choice("thumb_horiz_align", &ThumbAlign::HORIZONTAL)?.unwrap_or(h),
+        section.choice("thumb_vert_align", &ThumbAlign::VERTICAL)?.unwrap_or(v),
+    ];
+    if let Some(colour) = section.text("thumb_bkg_color", colour, COLOUR)? {
+        company.thumb_bkg_color = colour;
+    }
+    Ok(())
+}
+
 /// Who is answered, and how what is missing or wrong is answered.
 fn read_answers(company: &mut Company, section: &mut Section) -> Result<()> {
     for (key, switch) in
@@ -240,6 +265,8 @@ pub(super) fn sides(section: &mut Section, key: &'static str) -> Result<Option<S
     let side = |n: u64| u32::try_from(n).unwrap_or(limits::VIEW_SIDE_MAX);
     Ok(sides.and_then(|(w, h)| Some(Size::new(side(w), side(h?)))))
 }
+
+const COLOUR: &str = "six hexadecimal digits as in \"ffffff\"";
 
 fn colour(text: &str) -> Option<[u8; 3]> {
     let digits = text.strip_prefix('#').unwrap_or(text);

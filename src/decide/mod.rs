@@ -90,7 +90,11 @@ fn follows_network(commands: &Commands, company: &Company) -> bool {
 
 /// The client's display width may narrow DefaultPix, and nothing else.
 fn follows_width(commands: &Commands, company: &Company) -> bool {
-    company.ch_width && commands.wid.is_none() && commands.hei.is_none() && commands.scl.is_none()
+    company.ch_width
+        && commands.thumb.is_none()
+        && commands.wid.is_none()
+        && commands.hei.is_none()
+        && commands.scl.is_none()
 }
 
 /// Which pixel ratio URL and company ask for (protocol.md 4.3, D1 to D3).

@@ -4,7 +4,7 @@
 //! The order is the protocol's: crop, scale, flip (if in `layer=0`), rotate, extend; a flip outside mirrors all of that.
 
 use super::read::{Answer, exactly, integer, keyword, positive, real, switched};
-use super::{Area, Commands, Refused, colour};
+use super::{Area, Commands, Refused, Thumb, colour};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::pixel::geometry::{self, Ratio, Rect, Size};
@@ -19,6 +19,10 @@ pub struct LayerCommands {
     pub size: Option<Size>,
     /// `scale`, where there is no `size`.
     pub scale: Option<Ratio>,
+    /// `res`: pixels an inch it is scaled to, where there is neither.
+    pub res: Option<Ratio>,
+    /// Pixels an inch that it has, if the configuration says.
+    pub resolution: Option<Ratio>,
     /// `flip` in `layer=0`.
     pub flip: [bool; 2],
     /// `rotate`: degrees clockwise, 0 to 360.
@@ -47,6 +51,8 @@ impl Default for LayerCommands {
             crop: None,
             size: None,
             scale: None,
+            res: None,
+            resolution: None,
             flip: [false; 2],
             rotate: Ratio::ZERO,
             extend: Margins::default(),
@@ -58,6 +64,14 @@ impl Default for LayerCommands {
             opacity_composite: 10_000,
             is_hidden: false,
         }
+    }
+}
+
+impl LayerCommands {
+    /// Whether one of its commands says how much it is scaled.
+    pub(super) fn is_scaled(&self) -> bool {
+        let Self { size, scale, res, .. } = self;
+        size.is_some_and(|size| size.w.max(size.h) > 0) || scale.is_some() || res.is_some()
     }
 }
 
@@ -101,13 +115,23 @@ impl Layer {
     /// Lays layer 0 out over what of the source is there.
     ///
     /// # Errors
-    /// `Command`: a layer without or with too many pixels.
-    pub(super) fn new(commands: &LayerCommands, within: Rect) -> Result<Self> {
+    /// `Command`: a layer without or with too many pixels, or of a resolution that nobody knows.
+    pub(super) fn new(commands: &LayerCommands, within: Rect, thumb: Option<&Thumb>) -> Result<Self> {
         let cut = commands.crop.map_or(Ok(Rect::of(within.size())), |area| rect(area, within.size(), "cropN"))?;
         let crop = Rect { x: within.x + cut.x, y: within.y + cut.y, ..cut };
-        let (factor, key) = factor(commands, crop.size());
-        let size = Size::new(geometry::scaled(crop.w, factor), geometry::scaled(crop.h, factor));
-        check(size, key)?;
+        let (crop, size, factor) = match (thumb, commands.size) {
+            (Some(thumb), Some(size)) if size.w > 0 && size.h > 0 => {
+                let (crop, factor) = thumb.layer(crop, size);
+                check(crop.size(), "size")?;
+                (crop, size, factor)
+            }
+            _ => {
+                let (factor, key) = factor(commands, crop.size())?;
+                let size = Size::new(geometry::scaled(crop.w, factor), geometry::scaled(crop.h, factor));
+                check(size, key)?;
+                (crop, size, factor)
+            }
+        };
 
         let mut turn = Turn::default().flipped(commands.flip);
         let quarters = commands.rotate.over(Ratio::int(90)).floor();
@@ -163,15 +187,23 @@ pub(super) fn boxed(size: Size, degrees: Ratio) -> Size {
     Size::new(side(size.w, size.h), side(size.h, size.w))
 }
 
-/// How much the layer is scaled, and the command that says so: `size` before `scale`.
-fn factor(commands: &LayerCommands, crop: Size) -> (Ratio, &'static str) {
+/// How much the layer is scaled, and the command that says so: `size` before `scale` before `res`.
+fn factor(commands: &LayerCommands, crop: Size) -> Result<(Ratio, &'static str)> {
     let along = |px: u32, of: u32| (px > 0).then(|| Ratio::new(i128::from(px), i128::from(of)));
     if let Some(size) = commands.size
         && let Some(factor) = along(size.w, crop.w).into_iter().chain(along(size.h, crop.h)).min()
     {
-        return (factor, "size");
+        return Ok((factor, "size"));
     }
-    commands.scale.map_or((Ratio::ONE, "crop"), |factor| (factor, "scale"))
+    match (commands.scale, commands.res, commands.resolution) {
+        (Some(factor), ..) => Ok((factor, "scale")),
+        (None, Some(res), Some(resolution)) => Ok((res.over(resolution), "res")),
+        (None, Some(res), None) => {
+            let want = "a picture whose record or company has a resolution";
+            Err(Error::command("res", &res.to_f64().to_string(), want))
+        }
+        (None, None, _) => Ok((Ratio::ONE, "crop")),
+    }
 }
 
 fn check(size: Size, key: &'static str) -> Result<()> {
@@ -206,6 +238,18 @@ pub(super) fn size(commands: &mut Commands, value: &str) -> Answer {
 
 pub(super) fn scale(commands: &mut Commands, value: &str) -> Answer {
     commands.layer.scale = Some(positive(value, 1_000_000)?);
+    Ok(())
+}
+
+/// Of layer 0 there is none: it is what the others' sizes are parts of.
+pub(super) fn size_n(_: &mut Commands, _: &str) -> Answer {
+    Err(Refused::Bad)
+}
+
+pub(super) fn res(commands: &mut Commands, value: &str) -> Answer {
+    const DECIMALS: usize = 3;
+    let res = real(value, DECIMALS).filter(|n| n.is_positive() && *n <= Ratio::int(1_000_000));
+    commands.layer.res = Some(res.ok_or(Refused::Bad)?);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 
 use super::layer::{Layer, boxed, rect};
 use super::{Commands, FitMode, Tile};
-use crate::catalog::Company;
+use crate::catalog::{Company, ThumbType};
 use crate::error::{Error, Result};
 use crate::pixel::geometry::{self, Ratio, Rect, Size};
 use crate::plan::{Rotation, Turn};
@@ -47,13 +47,21 @@ pub struct Screen {
 /// `Request`: scaled beyond all measure.
 pub fn layout(commands: &Commands, source: Size, company: &Company, screen: &Screen) -> Result<Layout> {
     let within = commands.window.map_or(Ok(Rect::of(source)), |window| rect(window.area, source, "cropN"))?;
-    let layer = Layer::new(&commands.layer, within)?;
+    let layer = Layer::new(&commands.layer, within, commands.thumb.as_ref())?;
     let region = commands.rgn.map_or(Ok(Rect::of(layer.composite)), |area| rect(area, layer.composite, "rgnN"))?;
 
-    let sides = [commands.wid, commands.hei].map(|side| side.map(|px| geometry::scaled(px, screen.ratio)));
-    let (factor, boxed) = match commands.scl {
-        Some(scl) => ([screen.ratio.over(scl); 2], true),
-        None => fitted(commands, company, region.size(), sides, screen),
+    let thumb = commands.thumb.as_ref();
+    let default = |side: fn(Size) -> u32| thumb.map(|thumb| side(thumb.size));
+    let sides = [commands.wid.or(default(|size| size.w)), commands.hei.or(default(|size| size.h))];
+    let sides = sides.map(|side| side.map(|px| geometry::scaled(px, screen.ratio)));
+    let (factor, boxed) = match (commands.scl, thumb, sides) {
+        (Some(scl), ..) => ([screen.ratio.over(scl); 2], true),
+        // A texture's scale is that of its layer, if that has one.
+        (None, Some(thumb), _) if thumb.cut == ThumbType::Texture => {
+            ([screen.ratio.times(if commands.layer.is_scaled() { Ratio::ONE } else { thumb.scale }); 2], true)
+        }
+        (None, Some(thumb), [Some(w), Some(h)]) => ([thumb.factor(region.size(), Size::new(w, h)); 2], true),
+        (None, ..) => fitted(commands, company, region.size(), sides, screen),
     };
     let scaled = Size::new(geometry::scaled(region.w, factor[0]), geometry::scaled(region.h, factor[1]));
     if scaled.w.max(scaled.h) > SCALED_SIDE_MAX {
@@ -61,7 +69,11 @@ pub fn layout(commands: &Commands, source: Size, company: &Company, screen: &Scr
     }
     let view = if boxed { Size::new(sides[0].unwrap_or(scaled.w), sides[1].unwrap_or(scaled.h)) } else { scaled };
     let stretched = commands.scl.is_none() && commands.fit.is_some_and(|fit| fit.mode == FitMode::Stretch);
-    let align = if stretched { [Ratio::ZERO; 2] } else { commands.align };
+    let align = if stretched {
+        [Ratio::ZERO; 2]
+    } else {
+        commands.align.or(thumb.map(|thumb| thumb.align)).unwrap_or_default()
+    };
     Ok(Layout { layer, region, factor, scaled, view, offset: [0; 2], align }.placed())
 }
 

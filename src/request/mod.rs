@@ -18,12 +18,13 @@ mod read;
 pub mod registry;
 mod req;
 mod target;
+mod thumb;
 mod variables;
 
 use grammar::Strings;
 use variables::Variables;
 
-use crate::catalog::{Company, SmartCrop};
+use crate::catalog::{Company, Record, SmartCrop};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::limits;
@@ -38,6 +39,7 @@ pub use planner::plan;
 pub use preprocess::Context;
 pub use req::{Encoding, Form, Kind, Req};
 pub use target::{Target, company, decoded, lenient_req};
+pub use thumb::Thumb;
 
 /// A parsed query: every command's last value, checked.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +52,8 @@ pub struct Commands {
     pub scl: Option<Ratio>,
     /// How picture and view meet.
     pub fit: Option<Fit>,
-    /// Where picture and view meet, −1 to 1: horizontally, vertically.
-    pub align: [Ratio; 2],
+    /// Where picture and view meet, −1 to 1: horizontally, vertically; the middle of both, if nothing is said.
+    pub align: Option<[Ratio; 2]>,
     /// Region of the composite that the view shows.
     pub rgn: Option<Area>,
     /// What the composite is made of.
@@ -88,6 +90,8 @@ pub struct Commands {
     pub cache: CacheUse,
     /// What of the source is all there is: the named crop of a record.
     pub window: Option<Window>,
+    /// How thumbnails are made, if that is what is asked for.
+    pub thumb: Option<Thumb>,
     /// Object that is shown if the one asked for is missing; empty: none, whatever the company says.
     pub default_image: Option<String>,
     /// What kind of reply is asked for.
@@ -343,7 +347,7 @@ enum Refused {
 /// # Errors
 /// `Command`, `UnknownCommand` (strict companies only), `NotSupported`, `UnknownPreset`, `Request`.
 pub fn parse(query: &str, company: &Company) -> Result<Commands> {
-    parse_strings(Strings { query, ..Strings::default() }, company)
+    parse_strings(Strings { query, ..Strings::default() }, company, None)
 }
 
 /// Whether commands of the configuration can be what a request is made of: as [`parse`], but a value that refers to a
@@ -360,7 +364,7 @@ pub fn check(commands: &str, company: &Company) -> Result<()> {
 }
 
 /// [`parse`], with the commands of a record around those of the URL.
-fn parse_strings(strings: Strings<'_>, company: &Company) -> Result<Commands> {
+fn parse_strings(strings: Strings<'_>, company: &Company, record: Option<&Record>) -> Result<Commands> {
     let mut commands = Commands::default();
     let mut not_yet: Vec<(&'static registry::Command, String)> = Vec::new();
     // Whether a wrong command matters is known at the end: there are replies that do not depend on any.
@@ -382,6 +386,13 @@ fn parse_strings(strings: Strings<'_>, company: &Company) -> Result<Commands> {
     }
     if let Some((row, value)) = not_yet.iter().find(|(row, value)| !row.is_harmless(value)) {
         return Err(not_supported(row, value));
+    }
+    commands.layer.resolution = thumb::resolution(company, record);
+    if commands.req.kind == Kind::Tmb {
+        commands.thumb = Some(Thumb::new(company, record));
+        if let Some(fit) = commands.fit {
+            return Err(Error::command("fit", fit.mode.keyword(), "none beside req=tmb: thumb_type says how they fit"));
+        }
     }
     if let (Some(fit), None, None) = (commands.fit, commands.wid, commands.hei) {
         return Err(Error::command("fit", fit.mode.keyword(), "wid or hei beside it"));
@@ -441,6 +452,16 @@ impl Commands {
         let sharpens = [self.usm, self.usm_r].iter().any(|usm| usm.amount.is_positive() && usm.radius.is_positive());
         let measures = point.tint.is_some_and(|tint| tint.normalise);
         self.sharpen || sharpens || measures || grow != 0 || blur.is_positive() || noise.is_some()
+    }
+
+    /// What is behind the picture.
+    pub fn background(&self, company: &Company) -> [u8; 3] {
+        self.bgc.or(self.thumb.map(|thumb| thumb.fill)).unwrap_or(company.bkg_color)
+    }
+
+    /// Whether what is clear stays clear.
+    pub fn keeps_alpha(&self) -> bool {
+        self.fmt.alpha || self.req.kind == Kind::Mask
     }
 
     /// Whether the view may outgrow the picture.

@@ -17,13 +17,14 @@
 //! | sharpen | `Sharpen`, then `UnsharpH UnsharpV` of `op_usm`, then of `op_usmR` | asked for |
 //! | place | `Place` | padding, or transparency that the format or the request does not keep |
 //! | grey | `Grey` | asked for, and there are colours still |
+//! | alpha alone | `Matte` | `req=mask` |
 //! | share chroma | `RgbToYcbcr` | the format stores colour at half size |
 //!
 //! Only the visible part of the scaled picture is ever computed. Sharpening comes before padding and sees the visible
 //! part's edges repeated: no halo against the background.
 
 use super::layout::{Layout, Screen, Shown, Span, layout};
-use super::{Commands, PixelType, Tile, Unsharpen};
+use super::{Commands, Kind, PixelType, Tile, Unsharpen};
 use crate::catalog::Company;
 use crate::error::{Error, Result};
 use crate::kernel::{Axis, Edge, Kernel};
@@ -72,6 +73,7 @@ pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &
     let (decode, mut passes) = order.passes();
     seed(&mut passes, header.size);
     passes.extend(cut_out.map(|tile| order.cut_out(&tile)));
+    passes.extend((commands.req.kind == Kind::Mask).then_some(Pass::Matte));
     passes.extend(order.conversion(decode, &passes));
     let encode = EncodeLadder { candidates, ..decision.encode };
     let density = commands.print_res.or(company.print_resolution.and_then(Density::from_dpi)).or(header.density);
@@ -139,7 +141,7 @@ impl Order<'_> {
         };
         let model = passes.iter().fold(decoded, |model, pass| match pass {
             Pass::YcbcrToRgb => Model::Rgb,
-            Pass::Grey => Model::Grey,
+            Pass::Grey | Pass::Matte => Model::Grey,
             Pass::Place { fill: Fill::Opaque([r, g, b]), .. } if r != g || g != b => Model::Rgb,
             Pass::Point(point) if matches!(model, Model::Grey | Model::Rgb) => point.model(model),
             Pass::Cover(cover) if matches!(model, Model::Grey | Model::Rgb) => cover.model(model),
@@ -280,7 +282,7 @@ impl Order<'_> {
 
     /// Whether the picture must still be put on the view: padded, or flattened.
     fn needs_place(&self, finish: &Finish) -> bool {
-        finish.size != self.layout.view || finish.has_alpha && !self.commands.fmt.alpha
+        finish.size != self.layout.view || finish.has_alpha && !self.commands.keeps_alpha()
     }
 
     /// On the view, its corner at `at`.
@@ -296,10 +298,10 @@ impl Order<'_> {
 
     /// What shows where the picture does not.
     fn fill(&self) -> Fill {
-        if self.commands.fmt.alpha {
+        if self.commands.keeps_alpha() {
             Fill::Transparent
         } else {
-            let colour = self.commands.bgc.unwrap_or(self.company.bkg_color);
+            let colour = self.commands.background(self.company);
             Fill::Opaque(if self.wants_grey() { [luma(colour); 3] } else { colour })
         }
     }

@@ -88,7 +88,7 @@ pub(super) fn rect(commands: &mut Commands, value: &str) -> Answer {
 pub(super) fn align(commands: &mut Commands, value: &str) -> Answer {
     let [h, v] = exactly::<2>(value)?;
     let one = Ratio::ONE;
-    commands.align = [between(h, Ratio::int(-1), one)?, between(v, Ratio::int(-1), one)?];
+    commands.align = Some([between(h, Ratio::int(-1), one)?, between(v, Ratio::int(-1), one)?]);
     Ok(())
 }
 

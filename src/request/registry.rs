@@ -157,7 +157,7 @@ const TILE: &str =
 const PLACE: &str = "two integers from -2147483647 to 2147483647";
 const RECT_N: &str = "numbers x,y of -1000 to 1000 and w,h above 0, at most 1000, as parts of the picture";
 
-const REQ: &str = "img, or props, imageprops, catalogprops, exists, imageset, validate or xlate (each then text, javascript, \
+const REQ: &str = "img, tmb or mask, or props, imageprops, catalogprops, exists, imageset, validate or xlate (each then text, javascript, \
                    xml or json), userdata, targets or map (then text, xml or json; userdata,xml then UTF-8, UTF-16, UTF-16LE, \
                    UTF-16BE or ISO-8859-1), xmp, resolve, loadcache or message";
 
@@ -188,9 +188,9 @@ pub const COMMANDS: &[Command] = &[
     Command::not_yet("clipXPath", Composite, "path data", PATH_DATA),
     Command::not_yet("clipXPathE", Composite, "names", PATHS),
     Command::done("size", Layer0, "w,h px", "two integers from 0 (follows the aspect) to 65535", layer::size).or("0,0"),
-    Command::not_yet("sizeN", Layer0, "w,h parts", "two parts of layer 0; not for layer 0"),
+    Command::done("sizeN", Layer0, "w,h parts", "another layer than layer 0, which its parts are of", layer::size_n),
     Command::done("scale", Layer0, "factor", "a number above 0, at most 1000000", layer::scale).or("1"),
-    Command::not_yet("res", Layer0, "dpi", "a number above 0"),
+    Command::done("res", Layer0, "dpi", "a number above 0, at most 1000000", layer::res),
     Command::done("rotate", Layer0, "degrees", "a number, clockwise", layer::rotate).or("0"),
     Command::done("flip", Composite, "lr|ud|lrud", "lr, ud or lrud", layer::flip),
     Command::done("extend", Layer0, "left,top,right,bottom px", "four integers from -65535 to 65535", layer::extend)

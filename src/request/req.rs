@@ -21,6 +21,10 @@ pub enum Kind {
     /// A picture.
     #[default]
     Img,
+    /// A small picture.
+    Tmb,
+    /// The alpha of a picture, as a grey picture.
+    Mask,
     /// Properties of the picture that the same request would give.
     Props,
     /// Properties of the source.
@@ -104,10 +108,15 @@ impl Encoding {
 }
 
 impl Kind {
+    /// Whether the reply is a picture.
+    pub fn is_picture(self) -> bool {
+        matches!(self, Self::Img | Self::Tmb | Self::Mask)
+    }
+
     /// Whether the request's commands say what the reply is; else they are not even looked at.
     pub fn reads_commands(self) -> bool {
         match self {
-            Self::Img | Self::Props | Self::Map | Self::LoadCache => true,
+            Self::Img | Self::Tmb | Self::Mask | Self::Props | Self::Map | Self::LoadCache => true,
             Self::ImageProps
             | Self::CatalogProps
             | Self::Exists
@@ -143,8 +152,8 @@ const TEXT: &[&str] = &["text"];
 
 const ROWS: [Row; 20] = [
     row("img", Some(Kind::Img), &[]),
-    row("tmb", None, &[]),
-    row("mask", None, &[]),
+    row("tmb", Some(Kind::Tmb), &[]),
+    row("mask", Some(Kind::Mask), &[]),
     row("props", Some(Kind::Props), ALL),
     row("imageprops", Some(Kind::ImageProps), ALL),
     row("catalogprops", Some(Kind::CatalogProps), ALL),

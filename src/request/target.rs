@@ -172,7 +172,7 @@ impl<'a> Target<'a> {
         let id = self.id();
         let (modifier, post_modifier) = self.object.modifiers();
         let strings = Strings { modifier, query: &self.query, post_modifier, object: &id };
-        let mut commands = parse_strings(strings, &self.company)?;
+        let mut commands = parse_strings(strings, &self.company, self.object.record.map(|(_, record)| record))?;
         if let (true, Some((id, record))) = (commands.req.kind.reads_commands(), self.object.record) {
             let not_supported = |key, got: &str| Err(Error::NotSupported { key, got: shortened(got) });
             if record.path.as_deref() == Some("") {

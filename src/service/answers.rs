@@ -14,7 +14,7 @@ use crate::catalog::{Catalog, Company, DefaultImageMode};
 use crate::decide::Hints;
 use crate::error::{Blame, Error, Result};
 use crate::plan::Decision;
-use crate::request::{self, Commands, Format, Target};
+use crate::request::{self, Commands, Format, Kind, Target};
 
 impl Service {
     /// `GET /is/image/…`. Dropping the future cancels the work. Needs a tokio runtime with its timer, as all that waits
@@ -149,7 +149,7 @@ fn outlined(ask: Ask, decision: Decision, commands: &Commands, target: &Target<'
 /// The object that is shown if the one asked for is missing.
 fn default_image(target: &Target<'_>, commands: &Commands) -> Option<String> {
     let image = commands.default_image.as_ref().unwrap_or(&target.company.default_image);
-    (!image.is_empty()).then(|| image.clone())
+    (!image.is_empty() && commands.req.kind != Kind::Mask).then(|| image.clone())
 }
 
 /// The request for the default image that stands for another one.
@@ -173,6 +173,7 @@ fn in_its_place<'a>(
             let mut commands = target.commands()?;
             (commands.wid, commands.hei) = (asked.wid.or(commands.wid), asked.hei.or(commands.hei));
             commands.qlt = asked.qlt.or(commands.qlt);
+            (commands.req, commands.thumb) = (asked.req.clone(), asked.thumb);
             if asked.fmt != Format::default() {
                 commands.fmt = asked.fmt;
             }

@@ -11,7 +11,7 @@ use super::derivatives::{self, Ask};
 use super::meta::Freshness;
 use super::properties::{self, Properties, Text};
 use super::{ImageRequest, Service, blocking};
-use crate::catalog::{Catalog, Company, Record, SmartCrop, ThumbType};
+use crate::catalog::{Catalog, Company, Record, SmartCrop};
 use crate::codec;
 use crate::decide::{self, Hints};
 use crate::error::{Error, Result, shortened};
@@ -44,13 +44,13 @@ impl Service {
         let target = match request.target(&catalog) {
             Ok(target) => target,
             // What is wrong is told where the picture is looked for.
-            Err(_) if request::lenient_req(&request.query).kind == Kind::Img => return Ok(None),
+            Err(_) if request::lenient_req(&request.query).kind.is_picture() => return Ok(None),
             Err(error) => {
                 let nobody = request.path.trim_matches('/').is_empty().then(|| of_nobody(&catalog, request));
                 nobody.unwrap_or(Err(error)).inspect_err(|error| self.telemetry.refusal(&request.id(), None, error))?
             }
         };
-        if target.req().kind == Kind::Img {
+        if target.req().kind.is_picture() {
             return Ok(None);
         }
         let words = self.by(deadline, self.told_in_words(&target, deadline)).await;
@@ -66,7 +66,7 @@ impl Service {
         let one = |name: &str, value: String| properties(vec![(name.to_owned(), value)]);
         let (text, hours) = match req.kind {
             // Not asked for here.
-            Kind::Img => return Err(Error::NotFound { id: target.id() }),
+            Kind::Img | Kind::Tmb | Kind::Mask => return Err(Error::NotFound { id: target.id() }),
             Kind::Props => (properties(self.props(target, &commands).await?), Some(company.non_img_expiration_hours)),
             Kind::ImageProps => (properties(self.image_props(target).await?), Some(company.non_img_expiration_hours)),
             Kind::CatalogProps => (properties(catalog_props(company)), Some(company.non_img_expiration_hours)),
@@ -231,14 +231,14 @@ impl Service {
         let numbers = [
             ("image.printRes", print_resolution(target).or(found.header.density.map(Density::dpi))),
             ("image.resolution", resolution),
-            ("image.thumbRes", record.thumb_res),
+            ("image.thumbRes", record.thumb_res.or(target.company.thumb_res)),
         ];
         out.extend(numbers.into_iter().filter_map(|(name, value)| Some(pair(name, value?))));
         let changed_s = found.source.version.modified_ns / 1_000_000_000;
         let changed_s = record.timestamp_s.unwrap_or(u64::try_from(changed_s).unwrap_or(0));
         out.extend([
             pair("image.timeStamp", properties::utc(changed_s)),
-            pair("image.thumbType", record.thumb_type.unwrap_or(ThumbType::Fit).number()),
+            pair("image.thumbType", record.thumb_type.unwrap_or(target.company.thumb_type).number()),
             pair("image.translatedId", format!("{}/{}", target.object.root_id, target.object.name())),
         ]);
         Ok(out)

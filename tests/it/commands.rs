@@ -102,8 +102,15 @@ fn shown(plan: &Plan) -> String {
         out += ", ";
         out += pass.name();
         match pass {
+            Pass::Mask(mask) => {
+                for (path, side) in &mask.paths {
+                    write!(out, " {side:?} {} {:?}", path.points(), path.outlines.first().map(|first| first.start))
+                        .expect("a String");
+                }
+            }
             Pass::YcbcrToRgb
             | Pass::Grey
+            | Pass::Matte
             | Pass::Median
             | Pass::Sharpen
             | Pass::Pack { .. }

@@ -167,6 +167,7 @@ fn shows(reply: &Reply, row: &Row) -> Result<(), String> {
     let upright = row.content.place.as_ref().map_or(size, |place| place.size());
     let picture = row.content.turn.map_or_else(|| picture.clone(), |turn| picture.turned_back(turn, upright));
     match &row.content.place {
+        Some(place) if row.content.matte => bars::is_matte(&picture, row.source(), place),
         Some(place) => bars::check(&picture, row.source(), place, row.mime.as_deref() == Some("image/jpeg")),
         None => Ok(()),
     }

@@ -227,8 +227,8 @@ fn errors_come_in_the_form_that_was_asked_for() {
         ("Co/A?req=props,json&wid=%3C/script%3E", 400, SCRIPT, "\\u003c/script>"),
         ("Co/A?wid=x&req=validate,json", 400, SCRIPT, "s7jsonError"),
         ("Co/A?req=exists,json&handler=alert(1)//", 400, SCRIPT, "handler"),
-        ("Co/A?req=nonsense", 400, TEXT, "expected img, or props"),
-        ("Co/A?req=tmb", 400, TEXT, "known, but not supported"),
+        ("Co/A?req=nonsense", 400, TEXT, "expected img, tmb or mask, or props"),
+        ("Co/A?req=mbrSet", 400, TEXT, "known, but not supported"),
     ] {
         let reply = ask(&site, request);
         assert_eq!((reply.status, reply.header("content-type")), (status, mime), "{request}: {reply}");

@@ -211,6 +211,8 @@ fn assert_sound(plan: &Plan, header: &Header, what: &str) {
             | Pass::Load { .. }
             | Pass::Pack { .. }
             | Pass::Cover(_)
+            | Pass::Mask(_)
+            | Pass::Matte
             | Pass::Median
             | Pass::Point(_)
             | Pass::GrowH(_)
@@ -253,7 +255,7 @@ fn small_query(random: &mut SplitMix64) -> String {
         let (a, b, c) = (random.within(1, 50), random.within(1, 50), random.within(0, 100));
         let (x, y) = (i64::from(random.within(0, 60)) - 20, i64::from(random.within(0, 60)) - 20);
         let mode = pick(random, &["fit", "constrain", "crop", "wrap", "stretch", "hfit", "vfit"]);
-        out.push(match random.within(0, 29) {
+        out.push(match random.within(0, 31) {
             0 | 1 => format!("wid={a}"),
             2 | 3 => format!("hei={b}"),
             4 => format!("scl={}.{c}", random.within(0, 4)),
@@ -295,6 +297,8 @@ fn small_query(random: &mut SplitMix64) -> String {
             25 => format!("rect={x},{y},{a},{b},{}.{c:02}", c % 3),
             26 => format!("color={a},{b},{c},{}&bgColor={c},{a},{b},{}", 5 * (a % 52), 5 * (b % 52)),
             27 => format!("opac={c},{b}&maskUse={}", pick(random, &["norm", "invert", "off"])),
+            29 => format!("req=tmb&size={a},{b}"),
+            30 => String::from("req=mask"),
             28 => format!("layer=0&opac={c}&layer=comp&hide={}", u32::from(c % 9 == 0)),
             _ => format!("dpr=on,{}.{c}&bgc=0x{b:02x}", c % 3),
         });
@@ -345,6 +349,9 @@ fn every_plan_can_be_rendered() {
         assert!(encodes(plan.encode.requested, image.format()), "{what}: {:?}", image.format());
         let is_grey = query.split('&').rfind(|m| m.starts_with("fmt=")).is_some_and(|m| m.contains(",gray"));
         assert!(!is_grey || image.format().model == Model::Grey, "{what}: {:?}", image.format());
+        if query.split('&').rfind(|m| m.starts_with("req=")) == Some("req=mask") {
+            assert_eq!(image.format(), PixelFormat::GREY, "{what}");
+        }
         let keeps_alpha = query.split('&').rfind(|m| m.starts_with("fmt=")).is_some_and(|m| m.contains("-alpha"));
         assert!(keeps_alpha || !image.format().alpha, "{what}: {:?}", image.format());
         rendered += 1;

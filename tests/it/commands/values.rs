@@ -107,6 +107,8 @@ const ROWS: &[Row] = &[
     ),
     row("size", &["0,0", "200,0", "0,65535"], &["200", "0,0,0", "-1,0", "65536,1", "0.5,1", "a,0"], &[]),
     row("scale", &["1", ".5", "1000000"], &["0", "-1", "1,1", "1000000.1"], &[]),
+    row("res", &["1", ".5", "72.125", "1000000"], &["0", "-1", "1,1", "1000000.1", "72dpi"], &[]),
+    row("sizeN", &[], &["1,1", "0.5,0.5", "0,0", "1"], &[]),
     row(
         "rotate",
         &["0", "0.0", "90", "-90", "450", "45", "-89.999", "180.000"],
@@ -223,7 +225,18 @@ const ROWS: &[Row] = &[
     row("locale", &["", "de_AT", "anything"], &[], &[]),
     row(
         "req",
-        &["img", "IMG", "props", "PROPS,JSON", "exists,javascript", "userdata,xml,utf-16le", "resolve,text", "message"],
+        &[
+            "img",
+            "IMG",
+            "tmb",
+            "mask",
+            "props",
+            "PROPS,JSON",
+            "exists,javascript",
+            "userdata,xml,utf-16le",
+            "resolve,text",
+            "message",
+        ],
         &[
             "image",
             "1",
@@ -238,7 +251,7 @@ const ROWS: &[Row] = &[
             "resolve,json",
             "message,text",
         ],
-        &["tmb", "mask", "set,json", "set", "saveToFile", "mbrSet"],
+        &["set,json", "set", "saveToFile", "mbrSet"],
     ),
     row("handler", &["f", "Handler9"], &["", "a-b", "a.b", "a b", "é", "("], &[]),
     row("message", &["", "any text"], &[], &[]),

@@ -234,6 +234,31 @@ pub(super) fn check(picture: &Picture, source: &Source, place: &Place, lossy: bo
     holed(picture, source, place, &x, &y)
 }
 
+/// Whether `picture` is the alpha of `source` where `place` says, and black elsewhere.
+pub(super) fn is_matte(picture: &Picture, source: &Source, place: &Place) -> Result<(), String> {
+    colourless(picture)?;
+    let view = picture.size();
+    let (x, y) = (Mapping::new(place, source, view, true), Mapping::new(place, source, view, false));
+    let hole = source.hole_px().ok_or("a source without a hole")?;
+    let (mut dark, mut bright) = (0, 0);
+    for row in 0..view.h {
+        for column in 0..view.w {
+            let (sx, sy) = (x.source(f64::from(column) + 0.5), y.source(f64::from(row) + 0.5));
+            // From the hole's nearer edge inwards, in pixels of the view.
+            let inside = |at: f64, from: f64, len: f64, step: f64| (at - from).min(from + len - at) / step;
+            let depth = inside(sx, hole.x, hole.w, x.step).min(inside(sy, hole.y, hole.h, y.step));
+            let got = picture.at(column, row)[0];
+            let (dim, want) = (depth > 1.5, if depth > 0.0 { 0 } else { 255 });
+            (dark, bright) = (dark + u32::from(dim), bright + u32::from(depth < -1.5));
+            // At its edges JPEG rings.
+            if depth.abs() > 9.0 && u8::abs_diff(got, want) > 6 || depth.abs() > 1.5 && u8::abs_diff(got, want) > 40 {
+                return Err(format!("{got} instead of {want} at {column},{row}"));
+            }
+        }
+    }
+    if dark < 100 || bright < 100 { Err(format!("too little to see: {dark}, {bright}")) } else { Ok(()) }
+}
+
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = values.fold((0.0, 0.0), |(sum, count), v| (sum + v, count + 1.0));
     sum / count

@@ -23,6 +23,8 @@ pub(super) struct Row {
 pub(super) struct Content {
     /// `dst=… src=… pad=… hole=…`, `grey`: where the source's bars fall, and that no colour is left of them.
     pub(super) place: Option<Place>,
+    /// `matte`: the reply is the alpha of what would be at `dst`, white on black.
+    pub(super) matte: bool,
     /// `of=A`: the source that is shown, where the asset has another name.
     pub(super) of: Option<String>,
     /// `turn=90`, `turn=90lr`, `turn=lr90`, `turn=30`: the picture is turned clockwise, and mirrored after or before that;
@@ -213,6 +215,7 @@ fn content(text: &str) -> Result<Content, String> {
             "pad" => pad = Some(shown(value)?),
             "hole" => hole = Some(shown(value)?),
             "grey" => is_grey = true,
+            "matte" => content.matte = true,
             "corner" => content.corner = Some(shown(value)?),
             "turn" => {
                 content.turn = Some(match value {

@@ -75,6 +75,15 @@ source = "SOURCE"
 request_lock = true
 request_obfuscation = true
 
+[company.ThumbCrop]
+source = "SOURCE"
+thumb_type = "crop"
+[company.ThumbTexture]
+source = "SOURCE"
+thumb_type = "texture"
+thumb_res = 50
+resolution = 200
+
 [company.Bfc]
 source = "SOURCE"
 bfc = true
