@@ -12,7 +12,6 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use calotype::catalog::{Company, SourceRoot};
 use calotype::codec;
 use calotype::config::{Config, EngineChoice};
 use calotype::daemon;
+use calotype::load::{self, Load, Pacing, Target};
 use calotype::pixel::{Chroma, Size, testcard};
 use calotype::plan::{EncodeSpec, JpegQuality};
 use calotype::service::{ImageRequest, Service};
@@ -77,7 +77,7 @@ fn figures(runtime: &Runtime, service: &Service, socket: &Path, dir: &Path) {
     println!();
     println!("{:>11} {:>9} {:>9} {:>9} {:>7} {:>9}", "connections", "req/s", "p50 ms", "p99 ms", "shed %", "replies");
     for connections in [1, 8, 64] {
-        load(socket, connections);
+        load(runtime, socket, connections);
     }
     println!();
     first_request(dir);
@@ -154,49 +154,28 @@ fn overhead(runtime: &Runtime, service: &Service, socket: &Path) {
     println!("  a reply without work (/livez) {:.3} ms", percentile(&mut way, 50));
 }
 
-/// A closed loop: every connection asks again as soon as it has its reply.
-fn load(socket: &Path, connections: usize) {
-    let shed = AtomicU64::new(0);
-    let start = Instant::now();
-    let mut times: Vec<Duration> = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..connections)
-            .map(|c| {
-                let shed = &shed;
-                scope.spawn(move || {
-                    let mut client = Client::connect(socket);
-                    let mut times = Vec::new();
-                    for n in 0.. {
-                        if start.elapsed() > LOOP {
-                            break;
-                        }
-                        // Different sizes, so that nothing can be shared.
-                        let begin = Instant::now();
-                        let (status, body) = client
-                            .get(&format!("/is/image/bench/photo?wid={}&qlt=85&cache=on,off", 700 + (c * 7 + n) % 150));
-                        match status {
-                            200 => {
-                                assert!(body.starts_with(b"\xff\xd8"));
-                                times.push(begin.elapsed());
-                            }
-                            503 => _ = shed.fetch_add(1, Ordering::Relaxed),
-                            other => panic!("status {other}"),
-                        }
-                    }
-                    times
-                })
-            })
-            .collect();
-        clients.into_iter().flat_map(|client| client.join().expect("no panic")).collect()
-    });
-    let seconds = start.elapsed().as_secs_f64();
-    let (served, shed) = (times.len() as f64, shed.load(Ordering::Relaxed) as f64);
+/// A closed loop of different sizes, so that nothing can be shared.
+fn load(runtime: &Runtime, socket: &Path, connections: usize) {
+    let paths = (700..850).map(|w| format!("/is/image/bench/photo?wid={w}&qlt=85&cache=on,off"));
+    let load = Load {
+        target: Target::Socket(socket.to_owned()),
+        paths: paths.collect(),
+        headers: Vec::new(),
+        pacing: Pacing::Closed,
+        connections,
+        warm_up: Duration::from_secs(1),
+        duration: LOOP,
+        patience: DEADLINE,
+    };
+    let report = runtime.block_on(load::run(load)).expect("a daemon that listens");
+    let (served, shed) = (report.served(), report.statuses.get(&503).copied().unwrap_or(0));
+    assert!(report.replies() == served + shed && report.broken + report.timed_out == 0, "{report:?}");
     println!(
-        "{connections:>11} {:>9.1} {:>9.2} {:>9.2} {:>7.2} {:>9}",
-        served / seconds,
-        percentile(&mut times, 50),
-        percentile(&mut times, 99),
-        100.0 * shed / (served + shed),
-        served
+        "{connections:>11} {:>9.1} {:>9.2} {:>9.2} {:>7.2} {served:>9}",
+        report.per_second(),
+        report.percentile_ms(50.0),
+        report.percentile_ms(99.0),
+        100.0 * shed as f64 / report.replies() as f64,
     );
 }
 

@@ -42,6 +42,7 @@
 //! | [`wire`] | HTTP manners that daemon and front share | `daemon`, `front` |
 //! | [`daemon`] | two Unix sockets, routes, systemd, drain | `cli` |
 //! | [`front`] | TCP and TLS before the data socket | `cli` |
+//! | [`load`] | load on a server, and its figures | `cli` and benches |
 //! | [`cli`] | subcommands | `main` |
 //!
 //! # Invariants
@@ -78,6 +79,7 @@ pub mod error;
 pub mod front;
 pub mod kernel;
 pub mod limits;
+pub mod load;
 pub mod pixel;
 pub mod plan;
 pub mod request;

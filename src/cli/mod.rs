@@ -3,6 +3,7 @@
 //! Exit codes: 0 fine, 1 the work failed, 2 usage, 78 bad configuration (before any socket is bound). An error is one
 //! line on stderr that says what to do.
 
+mod bench;
 mod daemon;
 mod doctor;
 mod front;
@@ -41,6 +42,8 @@ enum Command {
     Render(render::RenderArgs),
     /// Adapters, engines checked against the oracle, codecs and limits; exit 1 when something is unfit to serve
     Doctor(doctor::DoctorArgs),
+    /// Load on a server: how many requests it serves, and how long they take; exit 1 when none is served
+    Bench(bench::BenchArgs),
 }
 
 /// Where the configuration comes from.
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Front(args) => front::run(args),
         Command::Render(args) => render::run(args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Bench(args) => bench::run(args),
     };
     match result {
         Ok(code) => code,

@@ -13,11 +13,11 @@ use calotype::plan::SourceFormat;
 
 use crate::support::Running;
 
-fn calotype(args: &[&str]) -> Output {
+pub(crate) fn calotype(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_calotype")).args(args).env_remove("CALOTYPE_LOG").output().unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -41,10 +41,10 @@ fn help_names_every_subcommand_and_default() {
     let help = calotype(&["--help"]);
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
     assert!(help.status.success());
-    for word in ["up", "daemon", "front", "render", "doctor", "--images", "127.0.0.1:8080"] {
+    for word in ["up", "daemon", "front", "render", "doctor", "bench", "--images", "127.0.0.1:8080"] {
         assert!(text.contains(word), "{word} is not in\n{text}");
     }
-    for command in ["daemon", "front", "render", "doctor"] {
+    for command in ["daemon", "front", "render", "doctor", "bench"] {
         assert!(calotype(&[command, "--help"]).status.success());
     }
 }

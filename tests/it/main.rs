@@ -16,6 +16,7 @@ mod golden;
 mod gpu;
 mod hostile;
 mod http;
+mod load;
 mod nginx;
 mod overload;
 mod placement;
