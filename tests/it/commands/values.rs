@@ -9,9 +9,9 @@ use calotype::request::{self, Commands};
 use super::company;
 
 /// A working command's own values: accepted ones, then refused ones of each kind that its grammar has.
-struct Row {
-    name: &'static str,
-    good: &'static [&'static str],
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) good: &'static [&'static str],
     /// Too few items, too many, not a number, negative, out of range, unknown keyword.
     bad: &'static [&'static str],
     /// In the protocol, not in calotype.
@@ -27,7 +27,7 @@ const fn row(
     Row { name, good, bad, later }
 }
 
-const ROWS: &[Row] = &[
+pub(super) const ROWS: &[Row] = &[
     row(
         "wid",
         &["1", "0400", "2147483647"],
@@ -296,7 +296,7 @@ fn encoded(value: &str) -> String {
 }
 
 /// With what else the command needs to stand.
-fn parse(name: &str, value: &str) -> Result<Commands, Error> {
+pub(super) fn parse(name: &str, value: &str) -> Result<Commands, Error> {
     let beside = if name.eq_ignore_ascii_case("fit") { "wid=10&" } else { "" };
     request::parse(&format!("{beside}{name}={}", encoded(value)), &company())
 }
