@@ -4,50 +4,24 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper::header::{HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
 
+use crate::service::Known;
+
 /// What the client has: `If-None-Match`, or else `If-Modified-Since` [RFC 9110 13.2.2].
-pub(super) enum Known {
-    Any,
-    Tags(Vec<String>),
-    Since(SystemTime),
-}
-
-impl Known {
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut tags = Vec::new();
-        for line in headers.get_all(IF_NONE_MATCH) {
-            // A tag is printable; a line that is not matches nothing.
-            let line = line.to_str().unwrap_or_default();
-            if line.trim() == "*" {
-                return Some(Self::Any);
-            }
-            tags.extend(opaque_tags(line));
+pub(super) fn known(headers: &HeaderMap) -> Option<Known> {
+    let mut tags = Vec::new();
+    for line in headers.get_all(IF_NONE_MATCH) {
+        // A tag is printable; a line that is not matches nothing.
+        let line = line.to_str().unwrap_or_default();
+        if line.trim() == "*" {
+            return Some(Known::Any);
         }
-        if headers.contains_key(IF_NONE_MATCH) {
-            return (!tags.is_empty()).then_some(Self::Tags(tags));
-        }
-        // A date that is none is as good as absent [RFC 9110 13.1.3].
-        let since = headers.get(IF_MODIFIED_SINCE)?.to_str().ok()?;
-        httpdate::parse_http_date(since).ok().map(Self::Since)
+        tags.extend(opaque_tags(line));
     }
-
-    /// Whether it is what would be sent. Weak comparison [RFC 9110 8.8.3.2]: `W/` does not count; times count in whole
-    /// seconds, as headers tell them.
-    pub(super) fn is(&self, etag: Option<&str>, last_modified: Option<SystemTime>) -> bool {
-        let etag = etag.map(|etag| etag.strip_prefix("W/").unwrap_or(etag));
-        match self {
-            Self::Any => etag.is_some(),
-            Self::Tags(tags) => etag.is_some_and(|etag| tags.iter().any(|tag| tag == etag)),
-            Self::Since(since) => last_modified.is_some_and(|changed| seconds(changed) <= seconds(*since)),
-        }
+    if headers.contains_key(IF_NONE_MATCH) {
+        return (!tags.is_empty()).then_some(Known::Tags(tags));
     }
-
-    /// The tag, if there is one alone.
-    pub(super) fn only_tag(&self) -> Option<String> {
-        match self {
-            Self::Tags(tags) if tags.len() == 1 => tags.first().cloned(),
-            Self::Any | Self::Tags(_) | Self::Since(_) => None,
-        }
-    }
+    // A date that is none is as good as absent [RFC 9110 13.1.3].
+    date(headers, IF_MODIFIED_SINCE).map(Known::Since)
 }
 
 /// The tags of one list, quotes included, `W/` left out. A comma may stand inside the quotes.

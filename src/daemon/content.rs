@@ -11,7 +11,7 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 
-use super::conditions::{self, Known};
+use super::conditions;
 use super::ranges::{self, Wanted};
 use super::streamed::{Part, Sent, Streamed};
 use super::{Daemon, image, reply};
@@ -54,7 +54,7 @@ fn send(daemon: &Daemon, parts: &Parts, file: StaticFile) -> Result<Response<Sen
     if !conditions::is_expected(asked, &meta.etag, meta.last_modified) {
         return Ok(not_expected(&meta));
     }
-    if let Some(known) = Known::of(asked) {
+    if let Some(known) = conditions::known(asked) {
         // What never expires is never looked at again (protocol.md 5).
         let never_expires = meta.freshness.is_kept && meta.freshness.max_age_s.is_none();
         if never_expires || known.is(Some(&meta.etag), Some(meta.last_modified)) {

@@ -7,11 +7,10 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
 
-use super::conditions::Known;
-use super::{Daemon, reply};
+use super::{Daemon, conditions, reply};
 use crate::decide::Hints;
-use crate::error::{Error, Result};
-use crate::service::{ImageRequest, utc};
+use crate::error::Error;
+use crate::service::{ImageRequest, Manners, Reply, Wanted, utc};
 use crate::wire::Body;
 
 /// The root context of pictures.
@@ -25,9 +24,15 @@ pub(super) async fn answer(daemon: &Daemon, parts: &Parts) -> Response<Body> {
         return root();
     }
     let request = request(daemon, parts, path);
-    let mut reply = match render(daemon, parts, &request).await {
-        Ok(reply) => reply,
-        Err(error) => failure(daemon, &request, &error),
+    let wanted = if parts.method == Method::HEAD { Wanted::Head } else { Wanted::Whole };
+    let known = conditions::known(&parts.headers);
+    let deadline = Instant::now() + daemon.deadline;
+    let mut reply = match daemon.service.reply(&request, wanted, known.as_ref(), deadline).await {
+        Ok(Reply::Words(words)) => reply::words(words),
+        Ok(Reply::NotModified(meta)) => reply::not_modified(&meta),
+        Ok(Reply::Head(meta)) => reply::head(&meta),
+        Ok(Reply::Picture(rendition)) => reply::picture(*rendition),
+        Err(failure) => told(daemon, &failure.error, &failure.manners),
     };
     if daemon.compat_headers {
         reply::add_original_name(reply.headers_mut());
@@ -38,13 +43,12 @@ pub(super) async fn answer(daemon: &Daemon, parts: &Parts) -> Response<Body> {
 /// The reply to a request that is not even looked at.
 pub(super) fn refused(daemon: &Daemon, parts: &Parts, error: &Error) -> Response<Body> {
     let path = parts.uri.path().strip_prefix(ROOT).unwrap_or_default();
-    failure(daemon, &request(daemon, parts, path), error)
+    told(daemon, error, &daemon.service.manners(&request(daemon, parts, path)))
 }
 
 /// An error, with what is on every reply to its URL.
-fn failure(daemon: &Daemon, request: &ImageRequest, error: &Error) -> Response<Body> {
-    let manners = daemon.service.manners(request);
-    let mut reply = reply::failure_in(error, daemon.errors, &manners);
+fn told(daemon: &Daemon, error: &Error, manners: &Manners) -> Response<Body> {
+    let mut reply = reply::failure_in(error, daemon.errors, manners);
     reply::add_vary(reply.headers_mut(), &manners.varies_by);
     reply::add_company_headers(reply.headers_mut(), &manners.headers);
     reply
@@ -58,35 +62,6 @@ pub(super) async fn explain(daemon: &Daemon, parts: &Parts) -> Response<Body> {
         Ok(explained) => reply::json(&explained),
         Err(error) => reply::failure(&error, daemon.errors),
     }
-}
-
-async fn render(daemon: &Daemon, parts: &Parts, request: &ImageRequest) -> Result<Response<Body>> {
-    let deadline = Instant::now() + daemon.deadline;
-    if let Some(words) = daemon.service.words(request, deadline).await? {
-        return Ok(reply::words(words));
-    }
-    let known = Known::of(&parts.headers);
-    if let Some(known) = &known
-        // What is wrong with it shows when it is looked at.
-        && let Ok(Some(mut meta)) = daemon.service.unchecked(request)
-    {
-        meta.etag = known.only_tag();
-        return Ok(reply::not_modified(&meta));
-    }
-    if parts.method == Method::HEAD || known.is_some() {
-        let meta = daemon.service.head(request, deadline).await?;
-        if known.as_ref().is_some_and(|known| known.is(meta.etag.as_deref(), meta.last_modified)) {
-            return Ok(reply::not_modified(&meta));
-        }
-        if parts.method == Method::HEAD {
-            return Ok(reply::head(&meta));
-        }
-    }
-    let rendition = daemon.service.image(request, deadline).await?;
-    if known.is_some_and(|known| known.is(rendition.meta.etag.as_deref(), rendition.meta.last_modified)) {
-        return Ok(reply::not_modified(&rendition.meta));
-    }
-    Ok(reply::picture(rendition))
 }
 
 /// The request for `path`, which is what follows the root.

@@ -9,32 +9,183 @@ use std::time::Instant;
 
 use super::derivatives::Ask;
 use super::meta::{Meta, Outline};
-use super::{ImageRequest, Rendition, Service, blocking, planned};
+use super::{ImageRequest, Known, Manners, Rendition, Service, Words, blocking, planned};
 use crate::catalog::{Catalog, Company, DefaultImageMode};
-use crate::decide::Hints;
+use crate::decide::{self, Hints};
 use crate::error::{Blame, Error, Result};
 use crate::plan::Decision;
-use crate::request::{self, Commands, Format, Kind, Target};
+use crate::request::{self, Commands, Format, Kind, Req, Target};
+
+/// What of a reply is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of it.
+    Whole,
+    /// What is known of it without rendering.
+    Head,
+}
+
+/// The reply to a request.
+#[derive(Debug)]
+pub enum Reply {
+    /// It asks for no picture.
+    Words(Words),
+    /// The client has it already.
+    NotModified(Meta),
+    /// What is known of the picture.
+    Head(Meta),
+    /// The picture.
+    Picture(Box<Rendition>),
+}
+
+/// What went wrong, and how that is told.
+#[derive(Debug)]
+pub struct Failure {
+    /// What went wrong.
+    pub error: Error,
+    /// How it is told.
+    pub manners: Manners,
+}
+
+/// A request, read once for all that is done with it.
+pub(super) struct Read<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) request: &'a ImageRequest,
+    /// Whose it is and what it names.
+    pub(super) target: Result<Target<'a>>,
+    /// What it says; as wrong as its target is.
+    pub(super) commands: Result<Commands>,
+}
+
+impl<'a> Read<'a> {
+    pub(super) fn of(catalog: &'a Catalog, request: &'a ImageRequest) -> Self {
+        let target = request.target(catalog);
+        let commands = match &target {
+            Ok(target) => target.commands(),
+            Err(error) => Err(error.repeated()),
+        };
+        Self { catalog, request, target, commands }
+    }
+
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn whole(&self) -> Result<(&Target<'a>, &Commands)> {
+        let target = self.target.as_ref().map_err(Error::repeated)?;
+        Ok((target, self.commands.as_ref().map_err(Error::repeated)?))
+    }
+
+    /// What kind of reply is asked for, as far as that can be read.
+    pub(super) fn req(&self) -> Req {
+        match (&self.target, &self.commands) {
+            (Ok(_), Ok(commands)) => commands.req.clone(),
+            (Ok(target), Err(_)) => target.req(),
+            (Err(_), _) => request::lenient_req(&self.request.query),
+        }
+    }
+
+    /// How an error in the place of its reply is sent.
+    pub(super) fn manners(&self) -> Manners {
+        match &self.target {
+            Ok(target) => {
+                let commands = self.commands.as_ref();
+                let varies = |commands: &Commands| decide::varies_by(commands, &target.company);
+                Manners {
+                    varies_by: commands.map(varies).unwrap_or_default(),
+                    headers: match commands {
+                        Ok(commands) => target.headers(commands),
+                        Err(_) => target.headers(&Commands::default()),
+                    },
+                    error_detail: target.company.error_detail,
+                    req: self.req(),
+                }
+            }
+            Err(_) => Manners::of_company(self.catalog, self.request),
+        }
+    }
+}
 
 impl Service {
-    /// `GET /is/image/…`. Dropping the future cancels the work. Needs a tokio runtime with its timer, as all that waits
-    /// here does.
+    /// `GET|HEAD /is/image/…`, whatever it asks for, of a client that may have it already. Dropping the future cancels the
+    /// work. Needs a tokio runtime with its timer, as all that waits here does.
     ///
     /// # Errors
     /// Any `Error` but `Config`, unless the company's error image stands for it.
+    pub async fn reply(
+        &self,
+        request: &ImageRequest,
+        wanted: Wanted,
+        known: Option<&Known>,
+        deadline: Instant,
+    ) -> Result<Reply, Box<Failure>> {
+        let catalog = self.catalog();
+        let read = Read::of(&catalog, request);
+        let reply = self.reply_to(&read, wanted, known, deadline).await;
+        reply.map_err(|error| Box::new(Failure { manners: read.manners(), error }))
+    }
+
+    /// As [`Self::reply`], for a picture that is wanted whole.
+    ///
+    /// # Errors
+    /// As [`Self::reply`].
     pub async fn image(&self, request: &ImageRequest, deadline: Instant) -> Result<Rendition> {
         let catalog = self.catalog();
+        self.picture(&Read::of(&catalog, request), deadline).await
+    }
+
+    /// As [`Self::reply`], for what is known of a picture without rendering.
+    ///
+    /// # Errors
+    /// As [`Self::reply`], as far as they show before pixels exist.
+    pub async fn head(&self, request: &ImageRequest, deadline: Instant) -> Result<Meta> {
+        let catalog = self.catalog();
+        self.picture_head(&Read::of(&catalog, request), deadline).await
+    }
+
+    async fn reply_to(
+        &self,
+        read: &Read<'_>,
+        wanted: Wanted,
+        known: Option<&Known>,
+        deadline: Instant,
+    ) -> Result<Reply> {
+        if let Some(words) = self.words(read, deadline).await? {
+            return Ok(Reply::Words(words));
+        }
+        if let Some(known) = known
+            && let Some(mut meta) = unchecked(read)
+        {
+            meta.etag = known.only_tag();
+            return Ok(Reply::NotModified(meta));
+        }
+        let has = |meta: &Meta| known.is_some_and(|known| known.is(meta.etag.as_deref(), meta.last_modified));
+        if wanted == Wanted::Head || known.is_some() {
+            let meta = self.picture_head(read, deadline).await?;
+            if has(&meta) {
+                return Ok(Reply::NotModified(meta));
+            }
+            if wanted == Wanted::Head {
+                return Ok(Reply::Head(meta));
+            }
+        }
+        let rendition = self.picture(read, deadline).await?;
+        if has(&rendition.meta) {
+            return Ok(Reply::NotModified(rendition.meta));
+        }
+        Ok(Reply::Picture(Box::new(rendition)))
+    }
+
+    async fn picture(&self, read: &Read<'_>, deadline: Instant) -> Result<Rendition> {
         let rendition = self.by(deadline, async {
-            let (ask, outline) = self.answer(&catalog, request).await?;
+            let (ask, outline) = self.answer(read).await?;
             Ok(outline.rendition(self.derivatives.get(ask, deadline).await?))
         });
         let error = match rendition.await {
             Ok(rendition) => return Ok(rendition),
             Err(error) => error,
         };
-        self.telemetry.refusal(&request.id(), None, &error);
+        self.telemetry.refusal(&read.request.id(), None, &error);
         let image = self.by(deadline, async {
-            let (ask, outline) = self.error_answer(&catalog, request, &error).await?;
+            let (ask, outline) = self.error_answer(read, &error).await?;
             Ok(outline.rendition(self.derivatives.get(ask, deadline).await?))
         });
         match image.await {
@@ -43,55 +194,35 @@ impl Service {
         }
     }
 
-    /// `HEAD /is/image/…`, and the question behind `If-None-Match`: everything that is known without rendering.
-    ///
-    /// # Errors
-    /// As [`Self::image`], as far as they show before pixels exist.
-    pub async fn head(&self, request: &ImageRequest, deadline: Instant) -> Result<Meta> {
-        let catalog = self.catalog();
+    /// Everything that is known without rendering.
+    async fn picture_head(&self, read: &Read<'_>, deadline: Instant) -> Result<Meta> {
         let meta = self.by(deadline, async {
-            let (ask, outline) = self.answer(&catalog, request).await?;
+            let (ask, outline) = self.answer(read).await?;
             Ok(outline.meta(self.derivatives.known(ask).await?.as_deref()))
         });
         let error = match meta.await {
             Ok(meta) => return Ok(meta),
             Err(error) => error,
         };
-        self.telemetry.refusal(&request.id(), None, &error);
+        self.telemetry.refusal(&read.request.id(), None, &error);
         let image = self.by(deadline, async {
-            let (ask, outline) = self.error_answer(&catalog, request, &error).await?;
+            let (ask, outline) = self.error_answer(read, &error).await?;
             Ok(outline.meta(self.derivatives.known(ask).await?.as_deref()))
         });
         image.await.map_or(Err(error), |meta| Ok(meta.of_error()))
     }
 
-    /// The answer to a conditional request for a picture that never expires (protocol.md 5: 304, unchecked); `None`: it may
-    /// expire, or something else may be shown for it.
-    ///
-    /// # Errors
-    /// What is wrong with the request itself.
-    pub fn unchecked(&self, request: &ImageRequest) -> Result<Option<Meta>> {
-        let catalog = self.catalog();
-        let target = request.target(&catalog)?;
-        let commands = target.commands()?;
-        if default_image(&target, &commands).is_some() {
-            return Ok(None);
-        }
-        let meta = Meta::of_request(&commands, &target);
-        Ok((meta.freshness.is_kept && meta.freshness.max_age_s.is_none()).then_some(meta))
-    }
-
     /// What is asked for, or the default image in its place.
-    async fn answer(&self, catalog: &Catalog, request: &ImageRequest) -> Result<(Ask, Outline)> {
-        let target = request.target(catalog)?;
-        let commands = target.commands()?;
-        let missing = match self.ask(&target, &request.hints, &commands).await {
+    async fn answer(&self, read: &Read<'_>) -> Result<(Ask, Outline)> {
+        let (target, commands) = read.whole()?;
+        let hints = &read.request.hints;
+        let missing = match self.ask(target, hints, commands).await {
             Err(error @ Error::NotFound { .. }) => error,
-            asked => return asked.map(|(ask, decision)| outlined(ask, decision, &commands, &target)),
+            asked => return asked.map(|(ask, decision)| outlined(ask, decision, commands, target)),
         };
-        let Some(image) = default_image(&target, &commands) else { return Err(missing) };
-        let Ok((target, commands)) = in_its_place(catalog, &target, &commands, image) else { return Err(missing) };
-        match self.ask(&target, &request.hints, &commands).await {
+        let Some(image) = default_image(target, commands) else { return Err(missing) };
+        let Ok((target, commands)) = in_its_place(read.catalog, target, commands, image) else { return Err(missing) };
+        match self.ask(&target, hints, &commands).await {
             Ok((ask, decision)) => Ok(outlined(ask, decision, &commands, &target)),
             Err(Error::NotFound { .. }) => Err(missing),
             Err(error) => Err(error),
@@ -99,17 +230,20 @@ impl Service {
     }
 
     /// The company's error image in the place of an error.
-    async fn error_answer(&self, catalog: &Catalog, request: &ImageRequest, error: &Error) -> Result<(Ask, Outline)> {
+    async fn error_answer(&self, read: &Read<'_>, error: &Error) -> Result<(Ask, Outline)> {
         let none = || Error::NotFound { id: String::from("error image") };
         match error.blame() {
             Blame::Client | Blame::Source => {}
             Blame::Load | Blame::Device | Blame::Config | Blame::Bug => return Err(none()),
         }
-        let target = match request.target(catalog) {
+        let catalog = read.catalog;
+        let of_company;
+        let target = match &read.target {
             Ok(target) => target,
             Err(_) => {
-                let company = request.company(catalog).or(catalog.default.as_ref()).ok_or_else(none)?;
-                Target::of_object(catalog, company, Vec::new(), "")?
+                let company = read.request.company(catalog).or(catalog.default.as_ref()).ok_or_else(none)?;
+                of_company = Target::of_object(catalog, company, Vec::new(), "")?;
+                &of_company
             }
         };
         if target.company.error_image.is_empty() {
@@ -117,7 +251,7 @@ impl Service {
         }
         let target = target.for_object(catalog, &target.company.error_image)?.without_query();
         let commands = target.commands()?;
-        let (ask, decision) = self.ask(&target, &request.hints, &commands).await?;
+        let (ask, decision) = self.ask(&target, &read.request.hints, &commands).await?;
         Ok(outlined(ask, decision, &commands, &target))
     }
 
@@ -131,6 +265,15 @@ impl Service {
         let ask = Ask { id: target.id(), stamp, find, found, plan: Arc::new(plan), cache: commands.cache.server };
         Ok((ask, decision))
     }
+}
+
+/// The answer to a conditional request for a picture that never expires (protocol.md 5: 304, unchecked); `None`: it may
+/// expire, something else may be shown for it, or something is wrong, which shows when it is looked at.
+fn unchecked(read: &Read<'_>) -> Option<Meta> {
+    let (target, commands) = read.whole().ok()?;
+    let meta = Meta::of_request(commands, target);
+    let never_expires = meta.freshness.is_kept && meta.freshness.max_age_s.is_none();
+    (never_expires && default_image(target, commands).is_none()).then_some(meta)
 }
 
 impl ImageRequest {

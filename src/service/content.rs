@@ -72,7 +72,7 @@ impl Service {
                 let error_detail = target.company.error_detail;
                 Manners { headers, varies_by: Vec::new(), error_detail, req: target.req() }
             }
-            Err(_) => self.manners_of_company(&catalog, request),
+            Err(_) => Manners::of_company(&catalog, request),
         }
     }
 

@@ -57,7 +57,7 @@ pub(super) struct Derivative {
 }
 
 /// One rendition of a fan-out, and what the cache does for it.
-pub(super) type Wanted = (Arc<Plan>, ServerCache);
+pub(super) type Planned = (Arc<Plan>, ServerCache);
 
 /// What is asked for.
 pub(super) struct Ask {
@@ -183,7 +183,7 @@ impl Derivatives {
         id: &str,
         stamp: Stamp,
         mut found: Found,
-        plans: &[Wanted],
+        plans: &[Planned],
         deadline: Instant,
     ) -> Result<Vec<Result<Derivative>>> {
         let hash = match found.hash {

@@ -11,6 +11,7 @@ mod content;
 mod derivatives;
 mod engines;
 pub mod explain;
+mod known;
 mod meta;
 mod properties;
 mod recent;
@@ -26,8 +27,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+pub use self::answers::{Failure, Reply, Wanted};
 pub use self::content::{ContentReply, FileMeta, StaticFile};
-use self::derivatives::{Derivative, Derivatives, Wanted};
+use self::derivatives::{Derivative, Derivatives, Planned};
+pub use self::known::Known;
 use self::meta::Outline;
 pub use self::meta::{Freshness, Meta};
 pub use self::properties::{error_in_form, utc};
@@ -108,6 +111,20 @@ pub struct Service {
     telemetry: Arc<Telemetry>,
     is_idle: Arc<Notify>,
     choice: EngineChoice,
+}
+
+impl Manners {
+    /// Where only the company can be read, if that.
+    fn of_company(catalog: &Catalog, request: &ImageRequest) -> Self {
+        let nobody = Company::new("", SourceRoot::Nothing);
+        let company = request.company(catalog).or(catalog.default.as_ref()).unwrap_or(&nobody);
+        Self {
+            headers: company.headers.clone(),
+            varies_by: Vec::new(),
+            error_detail: company.error_detail,
+            req: request::lenient_req(&request.query),
+        }
+    }
 }
 
 impl ImageRequest {
@@ -354,32 +371,7 @@ impl Service {
 
     /// How an error in the place of a reply to `request` is sent, as far as the request can be read.
     pub fn manners(&self, request: &ImageRequest) -> Manners {
-        let catalog = self.catalog();
-        match request.target(&catalog) {
-            Ok(target) => {
-                let commands = target.commands();
-                let varies = |commands: &Commands| decide::varies_by(commands, &target.company);
-                Manners {
-                    varies_by: commands.as_ref().map(varies).unwrap_or_default(),
-                    headers: target.headers(&commands.unwrap_or_default()),
-                    error_detail: target.company.error_detail,
-                    req: target.req(),
-                }
-            }
-            Err(_) => self.manners_of_company(&catalog, request),
-        }
-    }
-
-    /// The same where only the company can be read, if that.
-    fn manners_of_company(&self, catalog: &Catalog, request: &ImageRequest) -> Manners {
-        let nobody = Company::new("", SourceRoot::Nothing);
-        let company = request.company(catalog).or(catalog.default.as_ref()).unwrap_or(&nobody);
-        Manners {
-            headers: company.headers.clone(),
-            varies_by: Vec::new(),
-            error_detail: company.error_detail,
-            req: request::lenient_req(&request.query),
-        }
+        answers::Read::of(&self.catalog(), request).manners()
     }
 
     /// Counts the hints of one request that could not be understood.
@@ -502,7 +494,7 @@ fn outlined(
     stamp: Stamp,
     found: &Found,
     hints: &Hints,
-) -> (Vec<Result<Outline>>, Vec<Wanted>) {
+) -> (Vec<Result<Outline>>, Vec<Planned>) {
     let mut plans = Vec::new();
     let outlines = asked.into_iter().map(|asked| {
         let (target, commands) = asked?;

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::answers::Read;
 use super::areas;
 use super::derivatives::{self, Ask};
 use super::meta::Freshness;
@@ -35,30 +36,31 @@ pub struct Words {
 }
 
 impl Service {
-    /// The reply to a request that asks for no picture; `None`: it asks for one.
+    /// The reply to a request that asks for no picture; `None`: it asks for one, or what is wrong with it is told where a
+    /// picture is looked for.
     ///
     /// # Errors
-    /// As [`Self::image`], as far as it concerns what is asked for.
-    pub async fn words(&self, request: &ImageRequest, deadline: Instant) -> Result<Option<Words>> {
-        let catalog = self.catalog();
-        let target = match request.target(&catalog) {
-            Ok(target) => target,
-            // What is wrong is told where the picture is looked for.
-            Err(_) if request::lenient_req(&request.query).kind.is_picture() => return Ok(None),
-            Err(error) => {
-                let nobody = request.path.trim_matches('/').is_empty().then(|| of_nobody(&catalog, request));
-                nobody.unwrap_or(Err(error)).inspect_err(|error| self.telemetry.refusal(&request.id(), None, error))?
-            }
-        };
-        if target.req().kind.is_picture() {
+    /// As [`Self::reply`], as far as it concerns what is asked for.
+    pub(super) async fn words(&self, read: &Read<'_>, deadline: Instant) -> Result<Option<Words>> {
+        if read.req().kind.is_picture() {
             return Ok(None);
         }
-        let words = self.by(deadline, self.told_in_words(&target, deadline)).await;
-        words.map(Some).inspect_err(|error| self.telemetry.refusal(&request.id(), None, error))
+        let words = self.by(deadline, async {
+            match read.whole() {
+                Ok((target, commands)) => self.told_in_words(target, commands, deadline).await,
+                Err(error) => match of_nobody(read.catalog, read.request) {
+                    Some(target) => {
+                        let target = target?;
+                        self.told_in_words(&target, &target.commands()?, deadline).await
+                    }
+                    None => Err(error),
+                },
+            }
+        });
+        words.await.map(Some).inspect_err(|error| self.telemetry.refusal(&read.request.id(), None, error))
     }
 
-    async fn told_in_words(&self, target: &Target<'_>, deadline: Instant) -> Result<Words> {
-        let commands = target.commands()?;
+    async fn told_in_words(&self, target: &Target<'_>, commands: &Commands, deadline: Instant) -> Result<Words> {
         let (req, company) = (&commands.req, &*target.company);
         let record = target.object.record.map(|(_, record)| record);
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -67,7 +69,7 @@ impl Service {
         let (text, hours) = match req.kind {
             // Not asked for here.
             Kind::Img | Kind::Tmb | Kind::Mask => return Err(Error::NotFound { id: target.id() }),
-            Kind::Props => (properties(self.props(target, &commands).await?), Some(company.non_img_expiration_hours)),
+            Kind::Props => (properties(self.props(target, commands).await?), Some(company.non_img_expiration_hours)),
             Kind::ImageProps => (properties(self.image_props(target).await?), Some(company.non_img_expiration_hours)),
             Kind::CatalogProps => (properties(catalog_props(company)), Some(company.non_img_expiration_hours)),
             Kind::Exists => {
@@ -84,7 +86,7 @@ impl Service {
                 (properties::lines("targets", &text, req, now_s), Some(image_hours(target)))
             }
             Kind::Map => {
-                let map = self.map(target, &commands).await?;
+                let map = self.map(target, commands).await?;
                 let text = match req.form {
                     Form::Text => Text::plain(map + "\r\n"),
                     Form::Javascript | Form::Xml(_) | Form::Json => one("IMAGE_MAP", map),
@@ -115,7 +117,7 @@ impl Service {
             }
             Kind::Resolve => (Text::plain(target.resolved()? + "\n"), None),
             Kind::LoadCache => {
-                let (ask, _) = self.ask(target, &Hints::default(), &commands).await?;
+                let (ask, _) = self.ask(target, &Hints::default(), commands).await?;
                 let length = self.derivatives.get(ask, deadline).await?.entry.body.len();
                 (one("image.length", length.to_string()), None)
             }
@@ -132,10 +134,10 @@ impl Service {
                 (Text::plain(""), None)
             }
         };
-        let freshness = Freshness::in_hours(hours, &commands, company);
-        let headers = target.headers(&commands);
+        let freshness = Freshness::in_hours(hours, commands, company);
+        let headers = target.headers(commands);
         let Text { mime, body } = text;
-        Ok(Words { mime, body, freshness, headers, ignored: commands.ignored })
+        Ok(Words { mime, body, freshness, headers, ignored: commands.ignored.clone() })
     }
 
     /// What the same request gives as a picture. Only the URL counts: what a client says of itself is on its own replies.
@@ -269,15 +271,16 @@ impl Service {
 const NO_PACKET: &[u8] = b"<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"/>\n";
 
 /// The attributes of the default catalog, which are asked for without a company.
-fn of_nobody<'a>(catalog: &'a Catalog, request: &'a ImageRequest) -> Result<Target<'a>> {
-    let missing = || Error::NotFound { id: String::from("(no company)") };
-    if request::lenient_req(&request.query).kind != Kind::CatalogProps {
-        return Err(missing());
+fn of_nobody<'a>(catalog: &'a Catalog, request: &'a ImageRequest) -> Option<Result<Target<'a>>> {
+    if !request.path.trim_matches('/').is_empty() {
+        return None;
     }
-    match &catalog.default {
+    let default = catalog.default.as_ref();
+    let default = default.filter(|_| request::lenient_req(&request.query).kind == Kind::CatalogProps);
+    Some(match default {
         Some(default) => Target::of_object(catalog, default, Vec::new(), request.query.as_str()),
-        None => Err(missing()),
-    }
+        None => Err(Error::NotFound { id: String::from("(no company)") }),
+    })
 }
 
 fn pair(name: &str, value: impl ToString) -> (String, String) {
