@@ -22,6 +22,10 @@ pub const COMPOSITE_SIDE_MAX: u32 = 65_535;
 pub const TAPS_MAX: usize = 65_536;
 /// Radius of the disc of `op_grow` in pixels of the view.
 pub const GROW_RADIUS_PX_MAX: u16 = 1000;
+/// Points of one path, control points among them.
+pub const PATH_POINTS_MAX: usize = 16_384;
+/// Paths that one command names, and that are read of one source.
+pub const PATH_NAMES_MAX: usize = 256;
 /// Half-width of an unsharp window in taps: radius 250 px reaches four standard deviations.
 pub const UNSHARP_REACH_MAX: usize = 1024;
 /// Bytes of a request's path and query.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use operations::{
-    Cover, Grain, Grow, Mask, MaskUse, Morph, Noise, Point, Rotation, Side, Tint, Turn, Unsharp, masked,
+    Cover, Grain, Grow, Mask, MaskUse, Morph, Noise, Point, Rotation, Side, SourcePath, Tint, Turn, Unsharp, masked,
 };
 
 use crate::kernel::{Axis, Kernel};

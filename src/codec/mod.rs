@@ -16,6 +16,7 @@ mod jpeg2000;
 #[cfg(feature = "jpegxr")]
 mod jpegxr;
 mod mend;
+mod paths;
 mod png;
 mod rows;
 mod tiff;
@@ -29,7 +30,7 @@ use std::path::PathBuf;
 use crate::error::{Error, Result, shortened};
 use crate::limits;
 use crate::pixel::{Density, Image, PixelFormat, Size};
-use crate::plan::{DecodeAs, EncodeSpec, Header, SourceFormat};
+use crate::plan::{DecodeAs, EncodeSpec, Header, SourceFormat, SourcePath};
 
 pub use bounds::{decode_bytes_max, encode_bytes_max};
 
@@ -88,6 +89,11 @@ pub fn probe(source: &mut (impl BufRead + Seek), allow: &Allow) -> Result<Header
 /// The XMP packet of a source, as it is; `None`: it has none that can be read.
 pub fn xmp(source: &mut (impl Read + Seek), format: SourceFormat) -> Option<Vec<u8>> {
     xmp::packet(source, format)
+}
+
+/// The paths that a source's file holds (JPEG and TIFF); none where none can be read.
+pub fn paths(source: &mut (impl Read + Seek), header: &Header) -> Vec<SourcePath> {
+    paths::paths(source, header)
 }
 
 /// Decodes the (first) picture of `bytes`: upright, sRGB, 8-bit. A damaged file gives what is there, if the format

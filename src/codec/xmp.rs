@@ -25,7 +25,7 @@ pub(super) fn packet(source: &mut (impl Read + Seek), format: SourceFormat) -> O
         SourceFormat::Jpeg => jpeg(source),
         SourceFormat::Png => png(source),
         SourceFormat::Webp => webp(source),
-        SourceFormat::Tiff => tiff(source),
+        SourceFormat::Tiff => tiff_tag(source, TIFF_TAG),
         SourceFormat::Gif => None,
     }
 }
@@ -83,8 +83,9 @@ fn webp(source: &mut (impl Read + Seek)) -> Option<Vec<u8>> {
     None
 }
 
-/// The classic file alone: with 64-bit offsets none is looked for.
-fn tiff(source: &mut (impl Read + Seek)) -> Option<Vec<u8>> {
+/// The bytes of a tag of the first directory. The classic file alone: with 64-bit offsets none is looked for.
+pub(super) fn tiff_tag(source: &mut (impl Read + Seek), wanted: u16) -> Option<Vec<u8>> {
+    source.seek(SeekFrom::Start(0)).ok()?;
     let order = bytes::<4>(source)?;
     let little = match &order {
         b"II\x2a\0" => true,
@@ -99,8 +100,8 @@ fn tiff(source: &mut (impl Read + Seek)) -> Option<Vec<u8>> {
     for _ in 0..usize::from(entries).min(STEPS_MAX) {
         let (tag, kind) = (short(bytes(source)?), short(bytes(source)?));
         let (count, value) = (long(bytes(source)?), long(bytes(source)?));
-        // Bytes, or bytes of no kind; four of them or fewer are no packet.
-        if tag == TIFF_TAG && matches!(kind, 1 | 7) && count > 4 {
+        // Bytes, or bytes of no kind; four of them or fewer are nothing.
+        if tag == wanted && matches!(kind, 1 | 7) && count > 4 {
             source.seek(SeekFrom::Start(value.into())).ok()?;
             return block(source, count.into());
         }
@@ -108,13 +109,13 @@ fn tiff(source: &mut (impl Read + Seek)) -> Option<Vec<u8>> {
     None
 }
 
-fn bytes<const N: usize>(source: &mut impl Read) -> Option<[u8; N]> {
+pub(super) fn bytes<const N: usize>(source: &mut impl Read) -> Option<[u8; N]> {
     let mut buf = [0; N];
     (read_up_to(source, &mut buf).ok()?.len() == N).then_some(buf)
 }
 
 /// So many bytes, all of them there; allocated as they come.
-fn block(source: &mut impl Read, len: u64) -> Option<Vec<u8>> {
+pub(super) fn block(source: &mut impl Read, len: u64) -> Option<Vec<u8>> {
     if len > limits::METADATA_BYTES_MAX as u64 {
         return None;
     }

@@ -172,6 +172,22 @@ impl Cover {
     }
 }
 
+/// A path that a source's file holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SourcePath {
+    /// Its name.
+    pub name: String,
+    /// Points in [`Self::UNITS_PER_PX`] of the upright picture.
+    pub path: Path,
+    /// Whether all of its outlines were drawn closed.
+    pub is_closed: bool,
+}
+
+impl SourcePath {
+    /// Units of a path's points in a pixel.
+    pub const UNITS_PER_PX: i64 = 1 << 16;
+}
+
 /// What [`Pass::Mask`](super::Pass::Mask) leaves of a picture's opacity: what lies on the right side of every path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mask {

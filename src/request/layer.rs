@@ -4,7 +4,7 @@
 //! The order is the protocol's: crop, scale, flip (if in `layer=0`), rotate, extend; a flip outside mirrors all of that.
 
 use super::read::{Answer, exactly, integer, keyword, positive, real, switched};
-use super::{Area, Commands, Refused, Thumb, colour};
+use super::{Area, Clips, Commands, Refused, Thumb, colour};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::pixel::geometry::{self, Ratio, Rect, Size};
@@ -116,9 +116,9 @@ impl Layer {
     ///
     /// # Errors
     /// `Command`: a layer without or with too many pixels, or of a resolution that nobody knows.
-    pub(super) fn new(commands: &LayerCommands, within: Rect, thumb: Option<&Thumb>) -> Result<Self> {
+    pub(super) fn new(commands: &LayerCommands, within: Rect, thumb: Option<&Thumb>, clips: &Clips) -> Result<Self> {
         let cut = commands.crop.map_or(Ok(Rect::of(within.size())), |area| rect(area, within.size(), "cropN"))?;
-        let crop = Rect { x: within.x + cut.x, y: within.y + cut.y, ..cut };
+        let crop = clips.cropped(Rect { x: within.x + cut.x, y: within.y + cut.y, ..cut })?;
         let (crop, size, factor) = match (thumb, commands.size) {
             (Some(thumb), Some(size)) if size.w > 0 && size.h > 0 => {
                 let (crop, factor) = thumb.layer(crop, size);

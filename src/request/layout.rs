@@ -11,7 +11,7 @@ use crate::plan::{Rotation, Turn};
 /// Where a request's picture goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    layer: Layer,
+    pub(super) layer: Layer,
     /// What of the composite `rgn` chooses, in its pixels; all of it without `rgn`. May reach outside.
     pub region: Rect,
     /// View pixels per composite pixel before any rounding, horizontally and vertically.
@@ -47,7 +47,7 @@ pub struct Screen {
 /// `Request`: scaled beyond all measure.
 pub fn layout(commands: &Commands, source: Size, company: &Company, screen: &Screen) -> Result<Layout> {
     let within = commands.window.map_or(Ok(Rect::of(source)), |window| rect(window.area, source, "cropN"))?;
-    let layer = Layer::new(&commands.layer, within, commands.thumb.as_ref())?;
+    let layer = Layer::new(&commands.layer, within, commands.thumb.as_ref(), &commands.clips)?;
     let region = commands.rgn.map_or(Ok(Rect::of(layer.composite)), |area| rect(area, layer.composite, "rgnN"))?;
 
     let thumb = commands.thumb.as_ref();

@@ -4,8 +4,10 @@
 //! `parse` → `decide` → `plan`. Invariants: a value is either understood exactly or refused, never repaired; nothing here
 //! touches a pixel; nothing after [`plan`] reads the query.
 
+mod clips;
 mod colour;
 mod content;
+mod data;
 mod effects;
 mod grammar;
 mod layer;
@@ -21,6 +23,8 @@ mod target;
 mod thumb;
 mod variables;
 
+use std::sync::Arc;
+
 use grammar::Strings;
 use variables::Variables;
 
@@ -29,7 +33,9 @@ use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::limits;
 use crate::pixel::{Chroma, Density, Ratio, Size};
+use crate::plan::SourcePath;
 
+pub use clips::Clips;
 pub use content::{ContentCommands, ContentKind, ContentTarget};
 pub use effects::Effects;
 pub use layer::{LayerCommands, Margins};
@@ -58,6 +64,8 @@ pub struct Commands {
     pub rgn: Option<Area>,
     /// What the composite is made of.
     pub layer: LayerCommands,
+    /// What is cut away along paths.
+    pub clips: Clips,
     /// A tile of the view is the reply.
     pub rect: Option<Tile>,
     /// Opaque colour behind the picture.
@@ -444,6 +452,18 @@ impl Commands {
             self.ignored.push(shown);
         }
         Ok(())
+    }
+
+    /// Whether the reply depends on paths of the source's file: then they are to be read and given to [`Self::with_paths`].
+    pub fn wants_paths(&self) -> bool {
+        self.clips.wants_source()
+    }
+
+    /// The same with the paths of the source's file.
+    #[must_use]
+    pub fn with_paths(mut self, paths: &Arc<[SourcePath]>) -> Self {
+        self.clips.set_source(paths);
+        self
     }
 
     /// Whether a pixel of the view depends on its neighbours there, or on all of them.

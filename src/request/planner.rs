@@ -11,6 +11,7 @@
 //! | grey | `Grey` | asked for: first of all where the decoder hands out luma and nothing after it needs colours |
 //! | turn | `Turn` | mirrored, or turned by quarters |
 //! | cover | `Cover`, `Place` before it where it reaches beyond the picture | colours beneath, opacity |
+//! | clip | `Mask`, after either `Cover` | paths to clip to |
 //! | rotate | `Rotate`, between those of layer and composite | by more than quarters |
 //! | effects | `Point`, or `Point Median Point` | asked for |
 //! | | `GrowH GrowV`, then `Load ResizeH ResizeV Pack` by a Gaussian, once or twice, then `Noise` | asked for |
@@ -23,6 +24,8 @@
 //! Only the visible part of the scaled picture is ever computed. Sharpening comes before padding and sees the visible
 //! part's edges repeated: no halo against the background.
 
+use std::sync::Arc;
+
 use super::layout::{Layout, Screen, Shown, Span, layout};
 use super::{Commands, Kind, PixelType, Tile, Unsharpen};
 use crate::catalog::Company;
@@ -31,8 +34,8 @@ use crate::kernel::{Axis, Edge, Kernel};
 use crate::limits;
 use crate::pixel::{Chroma, Density, Model, Ratio, Rect, Size, WorkingSpace, YcbcrForm, luma};
 use crate::plan::{
-    self, Cover, Decision, DecodeAs, Embed, EncodeLadder, EncodeSpec, Fill, Header, MaskUse, Pass, Plan, Resample,
-    Unsharp,
+    self, Cover, Decision, DecodeAs, Embed, EncodeLadder, EncodeSpec, Fill, Header, Mask, MaskUse, Pass, Plan,
+    Resample, Unsharp,
 };
 
 /// The plan of a request over a source.
@@ -334,9 +337,13 @@ impl Order<'_> {
     fn cover(&self, finish: &mut Finish) {
         let layer = &self.commands.layer;
         match self.layout.upright() {
-            None => finish.cover(layer.colour, layer.opacity, self.layout.layer_in_view()),
+            None => {
+                finish.cover(layer.colour, layer.opacity, self.layout.layer_in_view());
+                finish.mask(self.commands.clips.of_layer(self.layout, layer.flip, finish.at));
+            }
             Some(upright) => {
                 finish.cover(layer.colour, layer.opacity, Some(([0; 2], upright.view)));
+                finish.mask(self.commands.clips.of_layer(&upright, layer.flip, finish.at));
                 if let Some((at, size)) = self.layout.composite_in_view() {
                     finish.fill([0; 2], upright.view);
                     finish.passes.push(Pass::Rotate(self.layout.rotation(&upright, at, size)));
@@ -345,6 +352,7 @@ impl Order<'_> {
             }
         }
         finish.cover(layer.background, layer.opacity_composite, self.layout.composite_in_view());
+        finish.mask(self.commands.clips.of_composite(self.layout, layer.flip_composite, finish.at));
     }
 
     fn sharpening(&self) -> Vec<Pass> {
@@ -372,6 +380,14 @@ impl Finish {
             let along = |axis: usize| offset_i32(i64::from(self.at[axis]) - i64::from(at[axis]));
             self.passes.push(Pass::Place { canvas: size, x: along(0), y: along(1), fill: Fill::Transparent });
             (self.at, self.size, self.has_alpha) = (at, size, true);
+        }
+    }
+
+    /// Clear outside paths.
+    fn mask(&mut self, mask: Option<Mask>) {
+        if let Some(mask) = mask {
+            self.passes.push(Pass::Mask(Arc::new(mask)));
+            self.has_alpha = true;
         }
     }
 

@@ -5,7 +5,7 @@
 //! "expected …" is the row's `range`). The user manual's table is printed from here.
 
 use super::{Commands, Refused};
-use super::{effects, layer, read};
+use super::{clips, effects, layer, read};
 
 /// What a command belongs to; decides where it goes when no `layer=` stands before it (protocol.md 2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,8 +144,9 @@ use Scope::{Composite, Layer, Layer0, Request, View};
 const SIDE: &str = "an integer from 1 to 2147483647";
 const SWITCH: &str = "0 or 1";
 const PERCENT: &str = "an integer from -100 to 100";
-const PATHS: &str = "names of paths in the source, separated by commas";
-const PATH_DATA: &str = "path data M/m L/l C/c Z/z, separated by commas";
+const PATHS: &str = "names of paths of the source in ASCII, separated by commas";
+const PATH_DATA: &str = "path data from M or m on, of M/m L/l C/c Z/z and numbers from -1000000 to 1000000, all separated by commas, a \
+                         letter before its first number: M0,0,L9,0,9,9,Z";
 const COLOUR: &str = "a colour: RRGGBB, RRGGBBAA, 0xGG, CCMMYYKKk, r,g,b of 0 to 255, or percents g or c,m,y,kk";
 const TINT: &str =
     "an R G B colour, RRGGBB, RRGGBBAA or r,g,b of 0 to 255, then off or norm, contrast an integer 0 to 100";
@@ -182,11 +183,11 @@ pub const COMMANDS: &[Command] = &[
     Command::done("bgc", View, "colour", COLOUR, read::bgc).or("BkgColor"),
     Command::done("crop", Layer0, "x,y,w,h px", RECT_PX, read::crop).or("the whole source"),
     Command::done("cropN", Layer0, "x,y,w,h parts", RECT_N, read::crop_n).or("0,0,1,1"),
-    Command::not_yet("cropPathE", Composite, "names", PATHS),
-    Command::not_yet("clipPathE", Composite, "names", PATHS),
-    Command::not_yet("clipPath", Composite, "path data", PATH_DATA),
-    Command::not_yet("clipXPath", Composite, "path data", PATH_DATA),
-    Command::not_yet("clipXPathE", Composite, "names", PATHS),
+    Command::done("cropPathE", Composite, "names", PATHS, clips::crop_path_e),
+    Command::done("clipPathE", Composite, "names", PATHS, clips::clip_path_e),
+    Command::done("clipPath", Composite, "path data", PATH_DATA, clips::clip_path),
+    Command::done("clipXPath", Composite, "path data", PATH_DATA, clips::clip_x_path),
+    Command::done("clipXPathE", Composite, "names", PATHS, clips::clip_x_path_e),
     Command::done("size", Layer0, "w,h px", "two integers from 0 (follows the aspect) to 65535", layer::size).or("0,0"),
     Command::done("sizeN", Layer0, "w,h parts", "another layer than layer 0, which its parts are of", layer::size_n),
     Command::done("scale", Layer0, "factor", "a number above 0, at most 1000000", layer::scale).or("1"),

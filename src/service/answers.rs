@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::derivatives::Ask;
 use super::meta::{Meta, Outline};
-use super::{ImageRequest, Known, Manners, Rendition, Service, Words, blocking, planned};
+use super::{ImageRequest, Known, Manners, Rendition, Service, Words, blocking, on_paths, planned, with_paths};
 use crate::catalog::{Catalog, Company, DefaultImageMode};
 use crate::decide::{self, Hints};
 use crate::error::{Blame, Error, Result};
@@ -260,7 +260,8 @@ impl Service {
         let stamp = self.stamp(target);
         let find = self.finder(target);
         let look = Arc::clone(&find);
-        let found = blocking(move || look()).await?;
+        let (found, paths) = blocking(with_paths(commands.wants_paths(), move || look())).await?;
+        let commands = &*on_paths(commands, paths.as_ref());
         let (plan, decision) = planned(commands, &found.header, &target.company, hints)?;
         let ask = Ask { id: target.id(), stamp, find, found, plan: Arc::new(plan), cache: commands.cache.server };
         Ok((ask, decision))

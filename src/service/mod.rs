@@ -19,6 +19,7 @@ mod sources;
 mod upgrades;
 mod words;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -43,7 +44,7 @@ use crate::codec::Allow;
 use crate::config::{Config, EngineChoice};
 use crate::decide::Hints;
 use crate::error::{Error, Result};
-use crate::plan::{Decision, Header, Plan, Verdict};
+use crate::plan::{Decision, Header, Plan, SourcePath, Verdict};
 use crate::request::{Commands, Context, Req, Target};
 use crate::sched::{Engines, Options, Sched};
 use crate::store::EXTENSIONS;
@@ -264,9 +265,10 @@ impl Service {
             let slot = self.sched.admit()?;
             let sources = Arc::clone(&self.sources);
             // The slot travels with the look at the source, so that looks nobody waits for are counted too.
-            let given = move || sources.given(source).map(|found| (slot, found));
-            let (slot, found) = blocking(given).await?;
-            let (outlines, plans) = outlined(asked, Stamp::default(), &found, hints);
+            let given = with_paths(want_paths(&asked), move || sources.given(source));
+            let given = move || given().map(|(found, paths)| (slot, found, paths));
+            let (slot, found, paths) = blocking(given).await?;
+            let (outlines, plans) = outlined(asked, Stamp::default(), (&found, paths.as_ref()), hints);
             let plans: Vec<_> = plans.into_iter().map(|(plan, _)| plan).collect();
             let renditions = if plans.is_empty() {
                 Vec::new()
@@ -308,8 +310,8 @@ impl Service {
             let target = target("")?;
             let stamp = self.stamp(&target);
             let find = self.finder(&target);
-            let found = blocking(move || find()).await?;
-            let (outlines, plans) = outlined(asked, stamp, &found, hints);
+            let (found, paths) = blocking(with_paths(want_paths(&asked), move || find())).await?;
+            let (outlines, plans) = outlined(asked, stamp, (&found, paths.as_ref()), hints);
             let renditions = if plans.is_empty() {
                 Vec::new()
             } else {
@@ -482,23 +484,47 @@ fn counted(queries: &[String]) -> Result<&[String]> {
     Ok(queries)
 }
 
+/// A look at a source, and at the paths of its file if they are wanted.
+fn with_paths(wanted: bool, look: impl FnOnce() -> Result<Found>) -> impl FnOnce() -> Result<(Found, Option<Paths>)> {
+    move || {
+        let mut found = look()?;
+        let paths = wanted.then(|| found.paths());
+        Ok((found, paths))
+    }
+}
+
+type Paths = Arc<[SourcePath]>;
+
+/// The commands with the paths they want, if they have been read.
+fn on_paths<'c>(commands: &'c Commands, paths: Option<&Paths>) -> Cow<'c, Commands> {
+    match paths {
+        Some(paths) if commands.wants_paths() => Cow::Owned(commands.clone().with_paths(paths)),
+        Some(_) | None => Cow::Borrowed(commands),
+    }
+}
+
 /// decide → plan.
 fn planned(commands: &Commands, header: &Header, company: &Company, hints: &Hints) -> Result<(Plan, Decision)> {
     let decision = decide::decide(commands, header, company, hints)?;
     Ok((request::plan(commands, header, company, &decision)?, decision))
 }
 
+/// Whether one of the queries of a fan-out wants the paths of its source.
+fn want_paths(asked: &[Result<(Target<'_>, Commands)>]) -> bool {
+    asked.iter().flatten().any(|(_, commands)| commands.wants_paths())
+}
+
 /// The queries of a fan-out, planned or not, and what is to be made of the source for those that are.
 fn outlined(
     asked: Vec<Result<(Target<'_>, Commands)>>,
     stamp: Stamp,
-    found: &Found,
+    (found, paths): (&Found, Option<&Paths>),
     hints: &Hints,
 ) -> (Vec<Result<Outline>>, Vec<Planned>) {
     let mut plans = Vec::new();
     let outlines = asked.into_iter().map(|asked| {
         let (target, commands) = asked?;
-        let (plan, decision) = planned(&commands, &found.header, &target.company, hints)?;
+        let (plan, decision) = planned(&on_paths(&commands, paths), &found.header, &target.company, hints)?;
         let plan = Arc::new(plan);
         plans.push((Arc::clone(&plan), commands.cache.server));
         Ok(Outline::new(plan, decision, &commands, &target, (&found.source.version, stamp)))

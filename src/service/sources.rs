@@ -12,7 +12,7 @@ use crate::codec::{self, Allow};
 use crate::error::{Blame, Error, Result};
 use crate::limits;
 use crate::pixel::{Chroma, testcard};
-use crate::plan::{EncodeSpec, Header, JpegQuality};
+use crate::plan::{EncodeSpec, Header, JpegQuality, SourcePath};
 use crate::store::{Root, Source, Version};
 use crate::telemetry::{CacheEvent, Telemetry};
 
@@ -31,6 +31,11 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// The paths that its file holds; read now.
+    pub(super) fn paths(&mut self) -> Arc<[SourcePath]> {
+        codec::paths(&mut self.source.reader(), &self.header).into()
+    }
+
     /// The source, to be worked on elsewhere; an empty one is left.
     pub(super) fn take(&mut self) -> Self {
         let source = std::mem::replace(&mut self.source, Source::from_bytes(Bytes::new()));

@@ -11,7 +11,7 @@ use super::areas;
 use super::derivatives::{self, Ask};
 use super::meta::Freshness;
 use super::properties::{self, Properties, Text};
-use super::{ImageRequest, Service, blocking};
+use super::{ImageRequest, Service, blocking, on_paths, with_paths};
 use crate::catalog::{Catalog, Company, Record, SmartCrop};
 use crate::codec;
 use crate::decide::{self, Hints};
@@ -186,7 +186,8 @@ impl Service {
             return Ok(String::new());
         };
         let find = self.finder(target);
-        let header = blocking(move || find()).await?.header;
+        let (found, paths) = blocking(with_paths(commands.wants_paths(), move || find())).await?;
+        let (header, commands) = (found.header, &*on_paths(commands, paths.as_ref()));
         let company = &*target.company;
         let decision = decide::decide(commands, &header, company, &Hints::default())?;
         let screen = Screen { ratio: decision.dpr, width_max: decision.width_max };
@@ -202,7 +203,8 @@ impl Service {
     /// What the source and its record say.
     async fn image_props(&self, target: &Target<'_>) -> Result<Properties> {
         let find = self.finder(target);
-        let found = blocking(move || find()).await?;
+        let (found, paths) = blocking(with_paths(true, move || find())).await?;
+        let names: Vec<&str> = paths.iter().flat_map(|paths| paths.iter()).map(|path| path.name.as_str()).collect();
         let Header { size, native, .. } = found.header;
         let none = Record::default();
         let record = target.object.record.map_or(&none, |(_, record)| record);
@@ -217,6 +219,8 @@ impl Service {
             pair("image.expiration", image_hours(target)),
             pair("image.height", size.h),
             pair("image.width", size.w),
+            pair("image.embeddedPhotoshopPaths", u8::from(!names.is_empty())),
+            pair("image.photoshopPathNames", names.join(",")),
             pair("image.mask", mask),
             pair("image.modifier", &record.modifier),
             pair("image.postModifier", &record.post_modifier),

@@ -1,5 +1,6 @@
 //! Does the URL mean this plan? `data/commands.txt` holds `source query ⇒ plan` lines; `UPDATE=1` rewrites them.
 
+mod clips;
 mod kinds;
 mod random;
 mod values;

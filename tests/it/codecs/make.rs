@@ -50,6 +50,24 @@ pub(crate) fn exif(orientation: u8, is_big: bool) -> Vec<u8> {
     }
 }
 
+/// An image resource of Photoshop: a closed polygon, its corners in parts of the picture's sides.
+pub(crate) fn photoshop_path(id: u16, name: &str, corners: &[[f64; 2]]) -> Vec<u8> {
+    #[expect(clippy::cast_possible_truncation, reason = "parts of a picture")]
+    let fixed = |part: f64| ((part * f64::from(1 << 24)).round() as i32).to_be_bytes();
+    let count = u16::try_from(corners.len()).expect("a few corners").to_be_bytes();
+    // What fills it, then how many knots the outline has.
+    let mut data = [[0, 6].as_slice(), &[0; 24], &[0, 0], &count, &[0; 22]].concat();
+    for &[x, y] in corners {
+        data.extend([0, 1]);
+        (0..3).for_each(|_| data.extend([fixed(y), fixed(x)].concat()));
+    }
+    let length = u32::try_from(data.len()).expect("a few corners").to_be_bytes();
+    let name_length = u8::try_from(name.len()).expect("a short name");
+    let mut out = [b"8BIM".as_slice(), &id.to_be_bytes(), &[name_length], name.as_bytes()].concat();
+    out.extend(name.len().is_multiple_of(2).then_some(0));
+    [out, length.to_vec(), data].concat()
+}
+
 /// One chunk of a PNG.
 pub(crate) fn png_chunk(tag: &[u8; 4], body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).expect("a small chunk");

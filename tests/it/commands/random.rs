@@ -13,7 +13,7 @@ use calotype::pixel::{Chroma, Image, Model, PixelFormat, Ratio, Size, WorkingSpa
 use calotype::plan::{DecodeAs, EncodeSpec, Header, Pass, Plan, SourceFormat};
 use calotype::request::{self, registry};
 
-use super::company;
+use super::{clips, company};
 use crate::support::{Content, SplitMix64, picture};
 
 /// A number of rounds, from the environment if it says.
@@ -21,7 +21,7 @@ pub(crate) fn rounds(variable: &str, default: u32) -> u32 {
     std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
-fn pick<'a, T: ?Sized>(random: &mut SplitMix64, from: &[&'a T]) -> &'a T {
+pub(super) fn pick<'a, T: ?Sized>(random: &mut SplitMix64, from: &[&'a T]) -> &'a T {
     from[random.within(0, u32::try_from(from.len()).expect("a short list")) as usize]
 }
 
@@ -81,6 +81,10 @@ const VALUES: &[&str] = &[
     "on",
     "img",
     "tmb",
+    "Bag",
+    "Wedge,Nope",
+    "M0,0,L5,0,5,5,Z,m1,1,c9,0,9,9,0,9",
+    "M-1000000,-1000000,L1000000,0,0,1000000",
     "$small$",
     "$v$",
     "%24v%24",
@@ -164,7 +168,7 @@ fn header(random: &mut SplitMix64, side_max: u32) -> Header {
 }
 
 fn planned(query: &str, header: &Header, company: &Company) -> Result<Plan> {
-    let commands = request::parse(query, company)?;
+    let commands = request::parse(query, company)?.with_paths(&clips::paths());
     let decision = decide(&commands, header, company, &Hints::default())?;
     request::plan(&commands, header, company, &decision)
 }
@@ -255,7 +259,7 @@ fn small_query(random: &mut SplitMix64) -> String {
         let (a, b, c) = (random.within(1, 50), random.within(1, 50), random.within(0, 100));
         let (x, y) = (i64::from(random.within(0, 60)) - 20, i64::from(random.within(0, 60)) - 20);
         let mode = pick(random, &["fit", "constrain", "crop", "wrap", "stretch", "hfit", "vfit"]);
-        out.push(match random.within(0, 31) {
+        out.push(match random.within(0, 34) {
             0 | 1 => format!("wid={a}"),
             2 | 3 => format!("hei={b}"),
             4 => format!("scl={}.{c}", random.within(0, 4)),
@@ -297,6 +301,13 @@ fn small_query(random: &mut SplitMix64) -> String {
             25 => format!("rect={x},{y},{a},{b},{}.{c:02}", c % 3),
             26 => format!("color={a},{b},{c},{}&bgColor={c},{a},{b},{}", 5 * (a % 52), 5 * (b % 52)),
             27 => format!("opac={c},{b}&maskUse={}", pick(random, &["norm", "invert", "off"])),
+            31 => format!("clipPath=M{x},{y},L{a},0,c{b},{c},{x},{a},0,{b},Z"),
+            32 => format!("layer=0&clipPath=M{x},{y},L{a},0,{b},{c}&clipXPath=m{a},0,1,2,3,4&layer=comp"),
+            33 => format!(
+                "{}={}",
+                pick(random, &["cropPathE", "clipPathE", "clipXPathE"]),
+                pick(random, &["Bag", "Wedge", "No"])
+            ),
             29 => format!("req=tmb&size={a},{b}"),
             30 => String::from("req=mask"),
             28 => format!("layer=0&opac={c}&layer=comp&hide={}", u32::from(c % 9 == 0)),

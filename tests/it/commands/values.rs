@@ -107,6 +107,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row("size", &["0,0", "200,0", "0,65535"], &["200", "0,0,0", "-1,0", "65536,1", "0.5,1", "a,0"], &[]),
     row("scale", &["1", ".5", "1000000"], &["0", "-1", "1,1", "1000000.1"], &[]),
+    row("cropPathE", NAMES_GOOD, NAMES_BAD, &[]),
+    row("clipPathE", NAMES_GOOD, NAMES_BAD, &[]),
+    row("clipXPathE", NAMES_GOOD, NAMES_BAD, &[]),
+    row("clipPath", PATH_GOOD, PATH_BAD, &[]),
+    row("clipXPath", PATH_GOOD, PATH_BAD, &[]),
     row("res", &["1", ".5", "72.125", "1000000"], &["0", "-1", "1,1", "1000000.1", "72dpi"], &[]),
     row("sizeN", &[], &["1,1", "0.5,0.5", "0,0", "1"], &[]),
     row(
@@ -257,6 +262,24 @@ pub(super) const ROWS: &[Row] = &[
     row("message", &["", "any text"], &[], &[]),
 ];
 
+const NAMES_GOOD: &[&str] = &["Bag", "Bag,Path 1,~!\"x", "NaN", " 1"];
+const NAMES_BAD: &[&str] = &["", ",", "a,,b", "a,", "é", "a\u{7f}", "\0", "a\tb"];
+const PATH_GOOD: &[&str] = &["m0,0", "M9,-.5,Z", "M1,2,3,4"];
+const PATH_BAD: &[&str] = &[
+    "Z",
+    "L1,1",
+    "M1",
+    "M1,1,L",
+    "M1,1,L2",
+    "M1,1,C1,1,2,2",
+    "M1,1,Q1,1,2,2",
+    "M1000001,0",
+    "M0,0,l1e3,1",
+    "M1 1",
+    "M1,1L2,2",
+    "M1,1,l900000,0,900000,0",
+    "M1,1,2,2,Z,3,3",
+];
 const PLACE_GOOD: &[&str] = &["0,0", "-2147483647,2147483647"];
 const PLACE_BAD: &[&str] = &["0", "0,0,0", "0.5,0", "2147483648,0", "a,0"];
 const COLOUR_GOOD: &[&str] = &["ff0000", "FF000080", "0x70", "1,2,3", "1,2,3,4", "50,20", "0,0,0,100k", "ff0000s"];
@@ -340,8 +363,13 @@ fn good_values_are_accepted_in_any_case_of_the_name() {
 fn bad_values_are_refused_by_name_and_value() {
     let common = bad_for_all();
     for row in ROWS {
-        let common =
-            if ["id", "locale", "defaultImage", "handler", "message"].contains(&row.name) { &[][..] } else { &common };
+        let common = if ["id", "locale", "defaultImage", "handler", "message", "cropPathE", "clipPathE", "clipXPathE"]
+            .contains(&row.name)
+        {
+            &[][..]
+        } else {
+            &common
+        };
         for value in row.bad.iter().copied().chain(common.iter().map(String::as_str)) {
             match parse(row.name, value) {
                 Err(error @ Error::Command { .. }) => {

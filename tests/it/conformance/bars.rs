@@ -14,9 +14,12 @@ use calotype::codec;
 use calotype::pixel::{Image, PixelFormat, Size};
 use calotype::plan::EncodeSpec;
 use tempfile::TempDir;
+use tiff::encoder::colortype;
+use tiff::tags::Tag;
 
 use super::pixels::Picture;
 use super::rows::{Place, Rect, Shown};
+use crate::codecs::make::photoshop_path;
 
 /// A computed source.
 #[derive(Debug)]
@@ -33,13 +36,14 @@ const fn source(name: &'static str, file: &'static str, w: u32, h: u32) -> Sourc
 }
 
 /// The sources of the reference's examples.
-pub(super) const SOURCES: [Source; 6] = [
+pub(super) const SOURCES: [Source; 7] = [
     source("A", "A.jpg", 3000, 2000),
     source("B", "B.jpg", 800, 600),
     Source { hole: Some(Rect { x: 0.2, y: 0.4, w: 0.3, h: 0.5 }), ..source("P", "P.png", 1000, 500) },
     source("T", "T.tif", 2000, 3000),
     source("Q", "Q.jpg", 4000, 3000),
     source("S", "S.jpg", 1000, 750),
+    source("K", "K.tif", 2000, 2400),
 ];
 
 /// The difference of red and blue, half of it each way.
@@ -128,9 +132,24 @@ fn write(source: &Source, path: &Path) {
         _ => {
             let file = fs::File::create(path).expect("writable");
             let mut encoder = tiff::encoder::TiffEncoder::new(file).expect("a TIFF");
-            encoder
-                .write_image::<tiff::encoder::colortype::RGB8>(source.size.w, source.size.h, &image.to_interleaved())
-                .expect("a TIFF");
+            let Size { w, h } = source.size;
+            if source.name != "K" {
+                encoder.write_image::<colortype::RGB8>(w, h, &image.to_interleaved()).expect("a TIFF");
+                return;
+            }
+            // Inks that come out as these colours, and a path called Bag.
+            let inks: Vec<u8> = image
+                .to_interleaved()
+                .as_chunks()
+                .0
+                .iter()
+                .flat_map(|[r, g, b]| [255 - r, 255 - g, 255 - b, 0])
+                .collect();
+            let mut page = encoder.new_image::<colortype::CMYK8>(w, h).expect("a TIFF");
+            let corners = [[600, 700], [1100, 700], [1100, 1300], [600, 1300]];
+            let corners = corners.map(|[x, y]| [f64::from(x) / f64::from(w), f64::from(y) / f64::from(h)]);
+            page.encoder().write_tag(Tag::Unknown(34_377), &photoshop_path(2000, "Bag", &corners)[..]).expect("a tag");
+            page.write_data(&inks).expect("a TIFF");
         }
     }
 }
@@ -217,7 +236,11 @@ pub(super) fn check(picture: &Picture, source: &Source, place: &Place, lossy: bo
         Some(hole) => (y.inside(0.0, hole.y, 2.0), x.inside(hole.x + hole.w, f64::from(source.size.w), 2.0)),
         None => (y.inside(0.0, f64::from(source.size.h), 0.0), x.inside(0.0, f64::from(source.size.w), 0.0)),
     };
-    let (rows, columns): (Vec<u32>, Vec<u32>) = (rows.collect(), columns.collect());
+    let (rows, mut columns): (Vec<u32>, Vec<u32>) = (rows.collect(), columns.collect());
+    if let (true, Some(hole)) = (columns.is_empty(), source.hole_px()) {
+        // To its right nothing is visible.
+        columns = x.inside(0.0, hole.x, 2.0).collect();
+    }
     if rows.len() < 8 || columns.len() < 8 {
         return Err(String::from("too little of the picture is visible to measure"));
     }

@@ -127,7 +127,10 @@ impl InProcess {
         let allow = Allow { formats: SourceFormat::ALL.to_vec(), pixels_max: calotype::limits::SOURCE_PIXELS_MAX };
 
         let header = codec::probe(&mut std::io::Cursor::new(&bytes), &allow)?;
-        let (company, commands) = (&*target.company, target.commands()?);
+        let (company, mut commands) = (&*target.company, target.commands()?);
+        if commands.wants_paths() {
+            commands = commands.with_paths(&codec::paths(&mut std::io::Cursor::new(&bytes), &header).into());
+        }
         let decision = decide(&commands, &header, company, &Hints::default())?;
         let plan = Arc::new(request::plan(&commands, &header, company, &decision)?);
         let source = Arc::new(codec::decode(&bytes, &header, plan.decode)?);
