@@ -2,8 +2,8 @@
 //
 // mirror  engine::scalar::grow_h        agreement: bit for bit, tests/it/differential.rs
 // src     packed levels, encoded, straight     [planes][h][quads]
-// dst     packed keys                          [powers][colours][h][quads]; power p: the largest of 2^p samples from x on
-// grid    x = quad of the row, y = row, z = power · colours + colour
+// dst     packed keys                          [powers][grown][h][quads]; power p: the largest of 2^p samples from x on
+// grid    x = quad of the row, y = row, z = power · grown + plane of those that grow
 
 override WG_X: u32 = 16u;
 override WG_Y: u32 = 16u;
@@ -11,11 +11,12 @@ override WG_Y: u32 = 16u;
 struct GrowHUniform {
     src_first: u32,
     dst_first: u32,
-    colours: u32,
+    grown: u32,
     alpha: u32,
     full: vec4<u32>,
     flip: u32,
-    _pad0: u32, _pad1: u32, _pad2: u32,
+    first: u32,
+    _pad0: u32, _pad1: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: GrowHUniform;
@@ -25,8 +26,9 @@ struct GrowHUniform {
 // Keys of a quad: 255 less the level for an erosion, 0 where the pixel is clear and past the row's end.
 fn keys(plane: u32, row: u32, x: u32) -> vec4<u32> {
     if (x >= u.full.z) { return vec4<u32>(0u); }
-    var v = bytes_of(src[u.src_first + plane * u.full.w + row + x]) ^ vec4<u32>(u.flip);
-    if (u.alpha == u.colours) {
+    var v = bytes_of(src[u.src_first + (u.first + plane) * u.full.w + row + x]) ^ vec4<u32>(u.flip);
+    // What grows beside an alpha are colours, all before it.
+    if (u.alpha == u.grown) {
         let a = bytes_of(src[u.src_first + u.alpha * u.full.w + row + x]);
         v = select(v, vec4<u32>(0u), a == vec4<u32>(0u));
     }
@@ -42,8 +44,8 @@ fn largest(v: vec4<u32>) -> u32 {
 fn grow_h(@builtin(global_invocation_id) gid: vec3<u32>) {
     if (gid.x >= u.full.z || gid.y >= u.full.y) { return; }
 
-    let plane = gid.z % u.colours;
-    let power = gid.z / u.colours;
+    let plane = gid.z % u.grown;
+    let power = gid.z / u.grown;
     let row = gid.y * u.full.z;
     let here = keys(plane, row, gid.x);
     let next = keys(plane, row, gid.x + 1u);

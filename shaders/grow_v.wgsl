@@ -1,8 +1,8 @@
 // grow_v: vertical half of a dilation or erosion by a disc. One invocation writes one quad.
 //
 // mirror  engine::scalar::grow_v        agreement: bit for bit, tests/it/differential.rs
-// src     packed levels, encoded, straight     [planes][h][quads]; alpha is copied
-// runs    packed keys that grow_h wrote        [powers][colours][h][quads]
+// src     packed levels, encoded, straight     [planes][h][quads]; what does not grow is copied
+// runs    packed keys that grow_h wrote        [powers][grown][h][quads]
 // tables  from table_first: radius, then the half-width of the disc's rows ±0, ±1, … ±radius
 // dst     packed levels, encoded, straight     [planes][h][quads]
 // grid    x = quad of the row, y = row, z = plane
@@ -14,10 +14,11 @@ struct GrowVUniform {
     src_first: u32,
     dst_first: u32,
     table_first: u32,
-    colours: u32,
+    grown: u32,
     full: vec4<u32>,
     flip: u32,
-    _pad0: u32, _pad1: u32, _pad2: u32,
+    first: u32,
+    _pad0: u32, _pad1: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: GrowVUniform;
@@ -26,12 +27,12 @@ struct GrowVUniform {
 @group(0) @binding(3) var<storage, read> tables: array<u32>;
 @group(0) @binding(4) var<storage, read_write> dst: array<u32>;
 
-// The largest key of `half` samples either side of column `x`, in a row of plane `i`.
+// The largest key of `half` samples either side of column `x`, in a row of plane `i` of those that grow.
 fn row_most(i: u32, y: u32, x: u32, half: u32) -> u32 {
     let first = x - min(x, half);
     let last = min(x + half, u.full.x - 1u);
     let power = firstLeadingBit(last - first + 1u);
-    let row = (power * u.colours + i) * u.full.w + y * u.full.z;
+    let row = (power * u.grown + i) * u.full.w + y * u.full.z;
     let end = last + 1u - (1u << power);
     return max(byte_of(runs[row + (first >> 2u)], first), byte_of(runs[row + (end >> 2u)], end));
 }
@@ -52,16 +53,17 @@ fn grow_v(@builtin(global_invocation_id) gid: vec3<u32>) {
     if (gid.x >= u.full.z || gid.y >= u.full.y) { return; }
 
     let at = gid.z * u.full.w + gid.y * u.full.z + gid.x;
-    if (gid.z >= u.colours) {
+    if (gid.z < u.first || gid.z >= u.first + u.grown) {
         dst[u.dst_first + at] = src[u.src_first + at];
         return;
     }
+    let plane = gid.z - u.first;
     let radius = tables[u.table_first];
     var most = vec4<u32>(0u);
     for (var dy = 0u; dy <= radius; dy++) {
         let half = tables[u.table_first + 1u + dy];
-        if (dy <= gid.y) { most = max(most, quad_most(gid.z, gid.y - dy, 4u * gid.x, half)); }
-        if (gid.y + dy < u.full.y) { most = max(most, quad_most(gid.z, gid.y + dy, 4u * gid.x, half)); }
+        if (dy <= gid.y) { most = max(most, quad_most(plane, gid.y - dy, 4u * gid.x, half)); }
+        if (gid.y + dy < u.full.y) { most = max(most, quad_most(plane, gid.y + dy, 4u * gid.x, half)); }
     }
     dst[u.dst_first + at] = word_of(most ^ vec4<u32>(u.flip));
 }

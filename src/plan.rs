@@ -11,7 +11,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use operations::{
-    Cover, Grain, Grow, Mask, MaskUse, Morph, Noise, Point, Rotation, Side, SourcePath, Tint, Turn, Unsharp, masked,
+    Cover, Grain, Grow, Grown, Mask, MaskUse, Morph, Noise, Point, Rotation, Side, SourcePath, Tint, Turn, Unsharp,
+    masked,
 };
 
 use crate::kernel::{Axis, Kernel};
@@ -66,6 +67,14 @@ pub struct Header {
     pub decoder_bytes: u64,
     /// How large it says it is printed.
     pub density: Option<Density>,
+}
+
+impl Header {
+    /// The same with another picture as its alpha.
+    #[must_use]
+    pub fn masked(self) -> Self {
+        Self { native: PixelFormat { alpha: true, ..self.native }, ..self }
+    }
 }
 
 /// Which planes the decoder shall hand out.

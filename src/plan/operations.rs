@@ -1,7 +1,9 @@
 //! What the passes on finished pixels are told: sharpening, point operations, turns, covers, growing, noise.
 
+use std::ops::Range;
+
 use crate::kernel::{affine, coverage, point};
-use crate::pixel::{Model, Path, Plane, Size};
+use crate::pixel::{Model, Path, PixelFormat, Plane, Size};
 
 /// Parameters of the unsharp mask, ready for the engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -245,16 +247,36 @@ pub enum MaskUse {
     Off,
 }
 
-/// `op_grow`: the largest or smallest level of each component within a disc.
+/// `op_grow`, `op_growMask`: the largest or smallest level of each component within a disc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Grow {
     /// Radius of the disc, px, above 0.
     pub radius_px: u16,
     /// Which of the two.
     pub morph: Morph,
+    /// What grows.
+    pub of: Grown,
+}
+
+/// What of a picture grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Grown {
+    /// Its colours; those of clear pixels do not count.
+    Colours,
+    /// Its alpha, and nothing else.
+    Alpha,
 }
 
 impl Grow {
+    /// The planes of a picture of `format` that grow.
+    pub fn planes(&self, format: PixelFormat) -> Range<usize> {
+        let colours = format.colour_planes();
+        match self.of {
+            Grown::Colours => 0..colours,
+            Grown::Alpha => colours..format.planes(),
+        }
+    }
+
     /// Powers of two, from 1 on, that a run of the disc's widest row can hold in a picture `w` px wide.
     pub fn powers(&self, w: u32) -> u32 {
         (2 * u32::from(self.radius_px) + 1).min(w).ilog2() + 1

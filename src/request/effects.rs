@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{Axis, Kernel};
 use crate::limits;
 use crate::pixel::{Ratio, Size, WorkingSpace};
-use crate::plan::{Grain, Grow, Morph, Noise, Pass, Point, Resample, Tint};
+use crate::plan::{Grain, Grow, Grown, Morph, Noise, Pass, Point, Resample, Tint};
 
 /// What is done to the composite's colours; the default is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Effects {
         let radius_px = u16::try_from(self.grow_px(layout).min(diagonal)).unwrap_or(u16::MAX);
         if radius_px > 0 {
             let morph = if self.grow > 0 { Morph::Dilate } else { Morph::Erode };
-            let grow = Grow { radius_px, morph };
+            let grow = Grow { radius_px, morph, of: Grown::Colours };
             passes.extend([Pass::GrowH(grow), Pass::GrowV(grow)]);
         }
         passes.extend(blurred(layout.length_q10(self.blur), visible, space));
@@ -195,6 +195,6 @@ pub(super) fn op_noise(commands: &mut Commands, value: &str) -> Answer {
     Ok(())
 }
 
-fn percent(item: &str) -> Result<i8, Refused> {
+pub(super) fn percent(item: &str) -> Result<i8, Refused> {
     i8::try_from(integer(item, -100, 100)?).map_err(|_| Refused::Bad)
 }

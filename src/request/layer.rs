@@ -3,8 +3,9 @@
 //!
 //! The order is the protocol's: crop, scale, flip (if in `layer=0`), rotate, extend; a flip outside mirrors all of that.
 
+use super::effects::percent;
 use super::read::{Answer, exactly, integer, keyword, positive, real, switched};
-use super::{Area, Clips, Commands, Refused, Thumb, colour};
+use super::{Area, Clips, Commands, MaskSource, Refused, Thumb, colour};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::pixel::geometry::{self, Ratio, Rect, Size};
@@ -41,6 +42,10 @@ pub struct LayerCommands {
     pub opacity: u16,
     /// `opac` of the composite, of 10,000.
     pub opacity_composite: u16,
+    /// `op_growMask`: px of the source, −100 to 100.
+    pub grow_mask: i8,
+    /// `op_growMaskR`: px of the view, −100 to 100.
+    pub grow_mask_r: i8,
     /// `hide`.
     pub is_hidden: bool,
 }
@@ -62,6 +67,8 @@ impl Default for LayerCommands {
             background: [0; 4],
             opacity: 10_000,
             opacity_composite: 10_000,
+            grow_mask: 0,
+            grow_mask_r: 0,
             is_hidden: false,
         }
     }
@@ -316,9 +323,32 @@ pub(super) fn opac(commands: &mut Commands, value: &str) -> Answer {
     Ok(())
 }
 
+pub(super) fn mask(commands: &mut Commands, value: &str) -> Answer {
+    let nested = ["is(", "is{", "ir(", "ir{", "fxg(", "fxg{", "(", "{"];
+    let begins = |begin: &str| value.get(..begin.len()).is_some_and(|own| own.eq_ignore_ascii_case(begin));
+    if nested.iter().any(|begin| begins(begin)) {
+        return Err(Refused::NotYet);
+    }
+    if value.trim_matches('/').is_empty() || value.contains([',', '?']) {
+        return Err(Refused::Bad);
+    }
+    commands.mask = Some(MaskSource::Object(value.to_owned()));
+    Ok(())
+}
+
 pub(super) fn mask_use(commands: &mut Commands, value: &str) -> Answer {
     let uses = [("norm", MaskUse::Norm), ("invert", MaskUse::Invert), ("off", MaskUse::Off)];
     commands.layer.mask = keyword(value, &uses)?;
+    Ok(())
+}
+
+pub(super) fn op_grow_mask(commands: &mut Commands, value: &str) -> Answer {
+    commands.layer.grow_mask = percent(value)?;
+    Ok(())
+}
+
+pub(super) fn op_grow_mask_r(commands: &mut Commands, value: &str) -> Answer {
+    commands.layer.grow_mask_r = percent(value)?;
     Ok(())
 }
 

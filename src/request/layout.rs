@@ -172,6 +172,19 @@ impl Layout {
         u32::try_from(q20).unwrap_or(u32::MAX)
     }
 
+    /// How many pixels of the source are `length` pixels of the view, halves up; as much of the geometric mean where the
+    /// picture is stretched.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates when it is cast")]
+    pub(super) fn source_px(&self, length: u32) -> u64 {
+        (f64::from(length) / self.scale() + 0.5).floor() as u64
+    }
+
+    /// Pixels of the view a pixel of the source, before any rounding.
+    pub(super) fn scale(&self) -> f64 {
+        let [x, y] = self.factor.map(|factor| factor.times(self.layer.factor).to_f64());
+        (x * y).sqrt()
+    }
+
     /// A length of the composite in 1/1024 px of the view, halves up.
     pub fn length_q10(&self, length: Ratio) -> u64 {
         let [x, y] = self.factor;

@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::limits;
 use crate::pixel::{Chroma, Density, Ratio, Size};
-use crate::plan::SourcePath;
+use crate::plan::{MaskUse, SourcePath};
 
 pub use clips::Clips;
 pub use content::{ContentCommands, ContentKind, ContentTarget};
@@ -66,6 +66,8 @@ pub struct Commands {
     pub layer: LayerCommands,
     /// What is cut away along paths.
     pub clips: Clips,
+    /// The picture whose alpha, or else its grey, is that of the layer.
+    pub mask: Option<MaskSource>,
     /// A tile of the view is the reply.
     pub rect: Option<Tile>,
     /// Opaque colour behind the picture.
@@ -112,6 +114,15 @@ pub struct Commands {
     is_in_layer: bool,
     /// Names nobody knows, each once, in order, cut and made printable: for `X-Image-Serving-Ignored`.
     pub ignored: Vec<String>,
+}
+
+/// Where a mask comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MaskSource {
+    /// The object that `mask` names.
+    Object(String),
+    /// The file that the record names, below its company's source.
+    File(Vec<String>),
 }
 
 /// `fit`.
@@ -457,6 +468,11 @@ impl Commands {
     /// Whether the reply depends on paths of the source's file: then they are to be read and given to [`Self::with_paths`].
     pub fn wants_paths(&self) -> bool {
         self.clips.wants_source()
+    }
+
+    /// The picture that the layer's alpha comes from, if it has to be looked for.
+    pub fn wanted_mask(&self) -> Option<&MaskSource> {
+        self.mask.as_ref().filter(|_| self.layer.mask != MaskUse::Off)
     }
 
     /// The same with the paths of the source's file.

@@ -6,6 +6,7 @@
 //! | enlarge Y Cb Cr | `YcbcrToRgb` | conversion first where there are fewer samples |
 //! | cut | `Place` | a small part of a large source is wanted, or no scaling at all |
 //! | mask | `Cover` | the source's alpha does not count as it is |
+//! | | `GrowH GrowV` of the alpha, then before the cut | asked for |
 //! | scale | `Load ResizeH ResizeV Pack`, the cheaper direction first | an axis is not a plain copy |
 //! | convert | `YcbcrToRgb` | something after it needs R G B, or chroma is shared anew |
 //! | grey | `Grey` | asked for: first of all where the decoder hands out luma and nothing after it needs colours |
@@ -27,15 +28,15 @@
 use std::sync::Arc;
 
 use super::layout::{Layout, Screen, Shown, Span, layout};
-use super::{Commands, Kind, PixelType, Tile, Unsharpen};
+use super::{Commands, Kind, LayerCommands, PixelType, Tile, Unsharpen};
 use crate::catalog::Company;
 use crate::error::{Error, Result};
 use crate::kernel::{Axis, Edge, Kernel};
 use crate::limits;
 use crate::pixel::{Chroma, Density, Model, Ratio, Rect, Size, WorkingSpace, YcbcrForm, luma};
 use crate::plan::{
-    self, Cover, Decision, DecodeAs, Embed, EncodeLadder, EncodeSpec, Fill, Header, Mask, MaskUse, Pass, Plan,
-    Resample, Unsharp,
+    self, Cover, Decision, DecodeAs, Embed, EncodeLadder, EncodeSpec, Fill, Grow, Grown, Header, Mask, MaskUse, Morph,
+    Pass, Plan, Resample, Unsharp,
 };
 
 /// The plan of a request over a source.
@@ -71,6 +72,7 @@ pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &
     check_ceilings(layout.upright().map_or(layout.view, |upright| upright.view))?;
     check_ceilings(layout.view)?;
     commands.effects.check(&layout)?;
+    check_growth(commands, &layout)?;
 
     let order = Order { commands, header, company, layout: &layout, encode: &requested, converts_to };
     let (decode, mut passes) = order.passes();
@@ -110,6 +112,17 @@ fn check_format(view: Size, encode: &EncodeSpec) -> Result<()> {
     if view.w.max(view.h) > encode.side_max() {
         let want = format!("a format that can hold {view} pixels (at most {} a side here)", encode.side_max());
         return Err(Error::command("fmt", encode.name(), want));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// `Command`: a disc that the reduction enlarges past [`limits::GROW_RADIUS_PX_MAX`].
+fn check_growth(commands: &Commands, layout: &Layout) -> Result<()> {
+    let px = commands.layer.grow_mask_r;
+    if layout.source_px(px.unsigned_abs().into()) > u64::from(limits::GROW_RADIUS_PX_MAX) {
+        let want = format!("a radius of at most {} px in the source", limits::GROW_RADIUS_PX_MAX);
+        return Err(Error::command("op_growMaskR", &px.to_string(), want));
     }
     Ok(())
 }
@@ -183,6 +196,7 @@ impl Order<'_> {
 
     /// At scale 1: every visible sample is a sample of the source.
     fn copied(&self, shown: &Shown) -> (DecodeAs, Vec<Pass>) {
+        let mask = self.mask();
         let [x, y] = &shown.spans;
         let visible = shown.size();
         let whole = visible == self.header.size;
@@ -199,14 +213,15 @@ impl Order<'_> {
         // At scale 1 `origin` is a whole sample, and inside the source.
         let (left, top) = (-offset_i32(x.origin.floor()), -offset_i32(y.origin.floor()));
         let covers = visible == self.layout.view;
-        if !whole && covers && finish.passes.is_empty() && self.mask().is_none() {
+        if !whole && covers && finish.passes.is_empty() && mask.is_empty() {
             let canvas = self.layout.view;
             return (DecodeAs::Rgb, vec![Pass::Place { canvas, x: left, y: top, fill: self.fill() }]);
         }
+        passes.extend(mask.early);
         if !whole {
             passes.push(Pass::Place { canvas: visible, x: left, y: top, fill: Fill::Transparent });
         }
-        passes.extend(self.mask());
+        passes.extend(mask.late);
         passes.extend(finish.passes.iter().cloned());
         if self.needs_place(&finish) {
             passes.push(self.place(finish.at));
@@ -235,6 +250,8 @@ impl Order<'_> {
         } else if ycbcr && enlarges {
             passes.push(Pass::YcbcrToRgb);
         }
+        let mask = self.mask();
+        passes.extend(mask.early);
         if let Some(cut) = cut {
             let (x, y) = (-offset_i32(cut.x), -offset_i32(cut.y));
             passes.push(Pass::Place { canvas: cut.size(), x, y, fill: Fill::Transparent });
@@ -243,7 +260,7 @@ impl Order<'_> {
         let stays = self.stays_ycbcr() && finish.passes.is_empty() && !placed;
         let chroma = (ycbcr && !enlarges && !grey_first && native.model == Model::Ycbcr(Chroma::Half))
             .then_some(if stays { Chroma::Half } else { Chroma::Full });
-        passes.extend(self.mask());
+        passes.extend(mask.late);
         passes.push(Pass::Load { space, add_alpha: soft && !native.alpha });
         passes.extend(resizes(spans, source, kernel, chroma));
         passes.push(Pass::Pack { space });
@@ -326,11 +343,40 @@ impl Order<'_> {
         layer.is_hidden || layer.mask == MaskUse::Invert && !self.header.native.alpha
     }
 
-    /// What counts of the source's own alpha: before any scaling, which would lose the colours beneath it.
-    fn mask(&self) -> Option<Pass> {
+    /// What counts of the source's own alpha: before any scaling, which would lose the colours beneath it. What grows it
+    /// also comes before anything is cut away, which it would miss.
+    fn mask(&self) -> SourceMask {
         let mask = self.commands.layer.mask;
-        let counts = mask != MaskUse::Norm && self.header.native.alpha;
-        counts.then_some(Pass::Cover(Cover { mask, ..Cover::NONE }))
+        if !self.header.native.alpha {
+            return SourceMask::default();
+        }
+        let counts = (mask != MaskUse::Norm).then_some(Pass::Cover(Cover { mask, ..Cover::NONE }));
+        let grows: Vec<Pass> = match mask {
+            MaskUse::Norm | MaskUse::Invert => self.mask_growth().into_iter().flatten().collect(),
+            MaskUse::Off => Vec::new(),
+        };
+        let counts = counts.into_iter().collect();
+        if grows.is_empty() {
+            SourceMask { late: counts, ..SourceMask::default() }
+        } else {
+            SourceMask { early: [counts, grows].concat(), ..SourceMask::default() }
+        }
+    }
+
+    /// Both halves of `op_growMask`, then of `op_growMaskR`; a radius of the source is one of the view where the view is
+    /// the larger of the two, as with `op_usm`.
+    fn mask_growth(&self) -> [Vec<Pass>; 2] {
+        let LayerCommands { grow_mask, grow_mask_r, .. } = self.commands.layer;
+        let of_view = |px: i8| self.layout.source_px(px.unsigned_abs().into());
+        let own = if self.layout.scale() > 1.0 { of_view(grow_mask) } else { grow_mask.unsigned_abs().into() };
+        [(grow_mask, own), (grow_mask_r, of_view(grow_mask_r))].map(|(px, radius)| {
+            // Of a disc larger than the picture only what covers it counts.
+            let Size { w, h } = self.header.size;
+            let radius_px = u16::try_from(radius.min(u64::from(w) + u64::from(h))).unwrap_or(u16::MAX);
+            let morph = if px > 0 { Morph::Dilate } else { Morph::Erode };
+            let grow = Grow { radius_px, morph, of: Grown::Alpha };
+            if radius_px > 0 { vec![Pass::GrowH(grow), Pass::GrowV(grow)] } else { Vec::new() }
+        })
     }
 
     /// What comes of its transparency: of the layer's, then of the composite's.
@@ -362,6 +408,21 @@ impl Order<'_> {
         let masks = masks.iter().filter_map(|(unsharpen, radius)| unsharp(unsharpen, *radius));
         let sharpen = self.commands.sharpen.then_some(Pass::Sharpen);
         sharpen.into_iter().chain(masks.flat_map(|mask| [Pass::UnsharpH(mask), Pass::UnsharpV(mask)])).collect()
+    }
+}
+
+/// What is done to the alpha of the source.
+#[derive(Default)]
+struct SourceMask {
+    /// Before anything is cut away.
+    early: Vec<Pass>,
+    /// After that: it is the same, and less work.
+    late: Vec<Pass>,
+}
+
+impl SourceMask {
+    fn is_empty(&self) -> bool {
+        self.early.is_empty() && self.late.is_empty()
     }
 }
 

@@ -208,7 +208,15 @@ pub const COMMANDS: &[Command] = &[
     Command::done("color", Layer0, "colour", COLOUR, layer::color).or("0,0,0,0"),
     Command::done("opac", Composite, "opacity[,fill]", "an integer from 0 to 100, then another", layer::opac)
         .or("100,100"),
-    Command::not_yet("mask", Layer0, "object", OBJECT),
+    Command::done(
+        "mask",
+        Layer0,
+        "object",
+        "an object, Company/Asset, whose alpha, or else its grey, is the layer's",
+        layer::mask,
+    )
+    .partly()
+    .or("MaskPath, or the picture's own alpha"),
     Command::done("maskUse", Layer0, "norm|invert|off", "norm, invert or off", layer::mask_use).or("norm"),
     Command::done("hide", Layer0, "0|1", SWITCH, layer::hide).or("0"),
     Command::not_yet("blendMode", Layer, "keyword", "norm, dissolve, lighten, darken, mult or screen")
@@ -231,8 +239,8 @@ pub const COMMANDS: &[Command] = &[
     Command::done("op_sharpen", Composite, "0|1", SWITCH, read::op_sharpen).or("0"),
     Command::done("op_blur", Composite, "radius", "a number from 0 to 100", effects::op_blur).or("0"),
     Command::done("op_grow", Composite, "px", PERCENT, effects::op_grow).or("0"),
-    Command::not_yet("op_growMask", Layer0, "px", PERCENT).or("0").but(&["0"]),
-    Command::not_yet("op_growMaskR", Layer0, "px", PERCENT).or("0").but(&["0"]),
+    Command::done("op_growMask", Layer0, "px", PERCENT, layer::op_grow_mask).or("0"),
+    Command::done("op_growMaskR", Layer0, "px", PERCENT, layer::op_grow_mask_r).or("0"),
     Command::done("op_brightness", Composite, "percent", PERCENT, effects::op_brightness).or("0"),
     Command::done("op_contrast", Composite, "percent", PERCENT, effects::op_contrast).or("0"),
     Command::done("op_saturation", Composite, "percent", PERCENT, effects::op_saturation).or("0"),

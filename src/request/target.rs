@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use super::grammar::{self, Strings};
 use super::preprocess::{Context, check_address, preprocess};
 use super::variables::Variables;
-use super::{Commands, Object, Req, Window, parse_strings, read};
+use super::{Commands, MaskSource, Object, Req, Window, parse_strings, read};
 use crate::catalog::{Catalog, Company, Overrides, RuleHeader, SourceRoot};
 use crate::error::{Error, Result, shortened};
 use crate::pixel::Density;
@@ -178,8 +178,9 @@ impl<'a> Target<'a> {
             if record.path.as_deref() == Some("") {
                 return not_supported("template", id);
             }
-            if let Some(mask) = &record.mask_path {
-                return not_supported("mask", mask);
+            if let Some(file) = record.mask_path.as_ref().filter(|file| !file.is_empty()) {
+                let elements = || file.split('/').map(str::to_owned).collect();
+                commands.mask.get_or_insert_with(|| MaskSource::File(elements()));
             }
         }
         let of_record = self.object.record.and_then(|(_, record)| record.print_resolution);

@@ -8,6 +8,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 
 use super::budget::Permit;
 use super::job::{Answer, Gate, Pending, Queued, Step, caught, caught_callback};
+use super::mask;
 use super::needs::{self, job_bytes_max};
 use super::pace::Room;
 use super::{Rendered, Shared, Work, climb};
@@ -16,7 +17,7 @@ use crate::engine::placement::{self, JobShape, QueueWaits, Side};
 use crate::engine::{self, Completion, Engine, Job};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::pixel::{Image, Model, RowSource, YcbcrForm};
+use crate::pixel::{Image, Model, Plane, RowSource, YcbcrForm};
 use crate::plan::{DecodeAs, Embed, EncodeLadder, EncodeSpec, Header, Pass, Plan};
 use crate::telemetry::Timings;
 
@@ -93,20 +94,26 @@ fn finish(shared: &Arc<Shared>, lane: &Lane) {
 /// Begins a job: memory, source, decode; then its renditions.
 fn begin(shared: &Arc<Shared>, lane: &Lane, queued: Queued) {
     let Queued { slot, work, done, submitted } = queued;
-    let Work { read, source_bytes, header, plans, deadline, cancel } = work;
+    let Work { read, source_bytes, header, mask, plans, deadline, cancel } = work;
     let gate = Gate { deadline, cancel, gives_way: slot.is_spare };
     lane.quiet_until(gate.deadline.get());
     let threads = shared.lanes.len();
-    let plans = needs::within(shared.options.memory_bytes_max, source_bytes, &header, plans, threads);
+    // What plans see, and what it takes to get there.
+    let seen = mask.as_ref().map_or(header, |mask| {
+        let decoder_bytes = header.decoder_bytes.saturating_add(mask.bytes_max(header.size));
+        Header { decoder_bytes, ..header.masked() }
+    });
+    let plans = needs::within(shared.options.memory_bytes_max, source_bytes, &seen, plans, threads);
     let mut answer = Answer::new(Arc::clone(shared), slot, done);
     let begun = caught(|| {
         gate.check(shared, "decode")?;
-        let permit = memory(shared, lane, &gate, job_bytes_max(source_bytes, &header, &plans, threads))?;
+        let permit = memory(shared, lane, &gate, job_bytes_max(source_bytes, &seen, &plans, threads))?;
         gate.check(shared, "decode")?;
         let start = Instant::now();
         let bytes = read()?;
         let native_is_rgb = matches!(header.native.model, Model::Rgb | Model::Grey);
-        let sources = Sources::decode(&bytes, &header, &plans, native_is_rgb)?;
+        let mask = mask.map(|mask| mask.plane(header.size, &*shared.cpu, &gate.cancel)).transpose()?;
+        let sources = Sources::decode(&bytes, &header, &plans, native_is_rgb)?.masked(mask);
         let timings = Timings { queue: start.duration_since(submitted), decode: start.elapsed(), ..Timings::default() };
         Ok((permit, sources, timings))
     });
@@ -166,6 +173,13 @@ impl Sources {
             }
         }
         Ok(sources)
+    }
+
+    /// With another alpha, if there is one.
+    fn masked(self, alpha: Option<Plane<u8>>) -> Self {
+        let Some(alpha) = alpha else { return self };
+        let with = |image: Arc<Image>| Arc::new(mask::masked(Arc::unwrap_or_clone(image), alpha.clone()));
+        Self { native: self.native.map(&with), rgb: self.rgb.map(&with) }
     }
 
     fn form(&self, decode: DecodeAs) -> Option<&Arc<Image>> {

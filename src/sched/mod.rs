@@ -13,6 +13,7 @@ mod fit;
 mod job;
 mod ladder;
 mod lane;
+mod mask;
 mod needs;
 mod pace;
 
@@ -30,6 +31,7 @@ pub use self::deadline::Deadline;
 use self::job::{Queued, Step};
 pub use self::ladder::climb;
 use self::lane::Lane;
+pub use self::mask::MaskWork;
 pub use self::needs::job_bytes_max;
 use self::pace::Pace;
 use crate::engine::placement::CostTable;
@@ -73,6 +75,8 @@ pub struct Work {
     pub source_bytes: u64,
     /// What the source's header says.
     pub header: Header,
+    /// Another picture as its alpha; plans are made for [`Header::masked`] then.
+    pub mask: Option<MaskWork>,
     /// What to make of it; one result each, in order.
     pub plans: Vec<Arc<Plan>>,
     /// Nothing is begun after it.

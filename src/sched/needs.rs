@@ -72,7 +72,7 @@ fn rendition_bytes_max(header: &Header, plan: &Plan) -> u64 {
 
 /// Bytes of the planes that passes make (each pass reads its input while it writes its result), and the format that
 /// comes of the last.
-fn passes_bytes_max(header: &Header, plan: &Plan) -> (u64, PixelFormat) {
+pub(super) fn passes_bytes_max(header: &Header, plan: &Plan) -> (u64, PixelFormat) {
     let mut size = plan.source;
     let mut format = match plan.decode {
         DecodeAs::Native => header.native,

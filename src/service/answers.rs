@@ -257,12 +257,11 @@ impl Service {
 
     /// Finds the source of a request and plans its rendition.
     pub(super) async fn ask(&self, target: &Target<'_>, hints: &Hints, commands: &Commands) -> Result<(Ask, Decision)> {
-        let stamp = self.stamp(target);
-        let find = self.finder(target);
+        let (stamp, find) = self.masked(target, commands)?;
         let look = Arc::clone(&find);
         let (found, paths) = blocking(with_paths(commands.wants_paths(), move || look())).await?;
         let commands = &*on_paths(commands, paths.as_ref());
-        let (plan, decision) = planned(commands, &found.header, &target.company, hints)?;
+        let (plan, decision) = planned(commands, &found.seen(), &target.company, hints)?;
         let ask = Ask { id: target.id(), stamp, find, found, plan: Arc::new(plan), cache: commands.cache.server };
         Ok((ask, decision))
     }

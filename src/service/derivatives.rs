@@ -26,7 +26,8 @@ use crate::error::{Blame, Error, Result};
 use crate::limits;
 use crate::plan::{self, Decision, Plan, Verdict};
 use crate::request::{self, Commands, ServerCache};
-use crate::sched::{Deadline, Rendered, Sched, Slot, Work};
+use crate::sched::{Deadline, MaskWork, Rendered, Sched, Slot, Work};
+use crate::store::Source;
 use crate::telemetry::{CacheEvent, Line, Telemetry, Timings};
 
 /// What is kept of a rendition beside its bytes.
@@ -76,7 +77,7 @@ impl Ask {
     /// What is known of the rendition before it is there.
     pub(super) fn outline(&self, decision: Decision, commands: &Commands, target: &request::Target<'_>) -> Outline {
         let Self { stamp, found, plan, .. } = self;
-        Outline::new(Arc::clone(plan), decision, commands, target, (&found.source.version, *stamp))
+        Outline::new(Arc::clone(plan), decision, commands, target, (found.newest(), *stamp))
     }
 
     /// The same rendition once more, later.
@@ -133,10 +134,10 @@ impl Derivatives {
     pub(super) async fn get(self: &Arc<Self>, mut ask: Ask, deadline: Instant) -> Result<Derivative> {
         match ask.cache {
             ServerCache::Off => return self.render(ask, None, deadline.into()).await,
-            ServerCache::Validate => ask.found.hash = Some(self.hash(&mut ask.found, &ask.id).await?),
+            ServerCache::Validate => drop(self.hash(&mut ask.found, &ask.id).await?),
             ServerCache::On | ServerCache::Update => {}
         }
-        if let (Some(hash), true) = (ask.found.hash, ask.cache != ServerCache::Update) {
+        if let (Some(hash), true) = (ask.found.content(), ask.cache != ServerCache::Update) {
             let key = key(ask.stamp, hash, &ask.plan);
             if let Some(hit) = self.at_hand(key) {
                 self.look_after(&hit, || ask.upgrade(key));
@@ -163,7 +164,7 @@ impl Derivatives {
         if ask.cache == ServerCache::Off {
             return Ok(None);
         }
-        let hash = match ask.found.hash {
+        let hash = match ask.found.content() {
             Some(hash) if ask.cache != ServerCache::Validate => hash,
             _ => self.hash(&mut ask.found, &ask.id).await?,
         };
@@ -186,7 +187,7 @@ impl Derivatives {
         plans: &[Planned],
         deadline: Instant,
     ) -> Result<Vec<Result<Derivative>>> {
-        let hash = match found.hash {
+        let hash = match found.content() {
             Some(hash) if !plans.iter().any(|(_, cache)| *cache == ServerCache::Validate) => hash,
             _ => self.hash(&mut found, id).await?,
         };
@@ -276,7 +277,7 @@ impl Derivatives {
 
     /// What a flight does. The deadline moves while it is under way.
     async fn fly(self: Arc<Self>, mut ask: Ask, deadline: Deadline) -> Landing {
-        let hash = match ask.found.hash {
+        let hash = match ask.found.content() {
             Some(hash) => hash,
             None => self.hash(&mut ask.found, &ask.id).await.map_err(Arc::new)?,
         };
@@ -341,7 +342,7 @@ impl Derivatives {
             Some(_) | None => {}
         }
         let mut found = blocking(move || find()).await?;
-        let hash = match found.hash {
+        let hash = match found.content() {
             Some(hash) => hash,
             None => self.hash(&mut found, &id).await?,
         };
@@ -428,7 +429,9 @@ impl Derivatives {
         deadline: Deadline,
         hash: Option<u128>,
     ) -> Result<Run> {
-        let Found { source, header, .. } = found;
+        let Found { source, header, hash: own, mask, .. } = found;
+        // With a mask, `hash` is that of both.
+        let own = if mask.is_some() { own.filter(|_| hash.is_some()) } else { hash };
         let (send, receive) = oneshot::channel();
         let done = move |outcome: Result<Vec<Result<Rendered>>>| {
             let derivative = |Rendered { bytes, verdict, timings, engine }: Rendered| {
@@ -441,19 +444,27 @@ impl Derivatives {
         };
         let source_bytes = source.version.bytes;
         let is_of_hash = Arc::new(AtomicBool::new(true));
-        let read = {
+        let read = |source: Source, hash: Option<u128>| {
             let (name, is_of_hash) = (id.to_owned(), Arc::clone(&is_of_hash));
             move || -> Result<Bytes> {
                 let bytes = source.read(&name)?;
                 // A file that is written in place can change between the two times that it is read.
-                is_of_hash.store(hash.is_none_or(|hash| hash == xxh3_128(&bytes)), Ordering::Relaxed);
+                if hash.is_some_and(|hash| hash != xxh3_128(&bytes)) {
+                    is_of_hash.store(false, Ordering::Relaxed);
+                }
                 Ok(bytes)
             }
         };
+        let mask = mask.map(|mask| MaskWork {
+            source_bytes: mask.source.version.bytes,
+            header: mask.header,
+            read: Box::new(read(mask.source, mask.hash.filter(|_| hash.is_some()))),
+        });
+        let read = read(source, own);
         let cancel = Cancel::default();
         let leave = CancelOnDrop { cancel: cancel.clone(), sched: Arc::clone(&self.sched) };
         let keys: Vec<_> = plans.iter().map(|plan| (plan.key(), plan.size)).collect();
-        let work = Work { read: Box::new(read), source_bytes, header, plans, deadline, cancel };
+        let work = Work { read: Box::new(read), source_bytes, header, mask, plans, deadline, cancel };
         self.sched.submit(slot, work, Box::new(done));
         let renditions: Vec<Result<Derivative>> = receive.await.unwrap_or_else(|_| Err(broken_off()))?;
         drop(leave);
@@ -522,7 +533,7 @@ fn flight_key(ask: &Ask) -> u128 {
     let mut hasher = Hashed(Xxh3::new());
     hasher.0.update(&[u8::from(ask.cache == ServerCache::Update)]);
     hasher.0.update(&ask.stamp.id.to_le_bytes());
-    hasher.print(format_args!("{:?}", ask.found.key));
+    hasher.print(format_args!("{:?}", ask.found.keys()));
     hasher.plan(&ask.plan);
     hasher.0.digest128()
 }

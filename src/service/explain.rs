@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::pixel::Density;
 use crate::plan::{
-    Decision, DecodeAs, EncodeSpec, Fill, Grain, Header, MaskUse, Morph, Pass, Plan, Point, Resample, Side, Unsharp,
-    Verdict,
+    Decision, DecodeAs, EncodeSpec, Fill, Grain, Grown, Header, MaskUse, Morph, Pass, Plan, Point, Resample, Side,
+    Unsharp, Verdict,
 };
 
 /// What was found of a source.
@@ -131,6 +131,10 @@ fn pass(pass: &Pass) -> Value {
         Pass::Point(point) => operations(point),
         Pass::GrowH(grow) | Pass::GrowV(grow) => json!({
             "radius_px": grow.radius_px,
+            "of": match grow.of {
+                Grown::Colours => "colours",
+                Grown::Alpha => "alpha",
+            },
             "takes": match grow.morph {
                 Morph::Dilate => "largest",
                 Morph::Erode => "smallest",

@@ -45,7 +45,7 @@ use crate::config::{Config, EngineChoice};
 use crate::decide::Hints;
 use crate::error::{Error, Result};
 use crate::plan::{Decision, Header, Plan, SourcePath, Verdict};
-use crate::request::{Commands, Context, Req, Target};
+use crate::request::{Commands, Context, MaskSource, Req, Target};
 use crate::sched::{Engines, Options, Sched};
 use crate::store::EXTENSIONS;
 use crate::telemetry::{Load, Telemetry, Timings};
@@ -459,11 +459,55 @@ impl Service {
         self.derivatives.stamp(target.object.root_id, &asset_name(target.object.name()))
     }
 
+    /// Stamp and finder of a request's source, and of the picture that masks it.
+    ///
+    /// # Errors
+    /// `NotSupported`: the mask is a named crop.
+    fn masked(&self, target: &Target<'_>, commands: &Commands) -> Result<(Stamp, Finder)> {
+        let (stamp, find) = (self.stamp(target), self.finder(target));
+        let Some(mask) = commands.wanted_mask() else { return Ok((stamp, find)) };
+        let catalog = self.catalog();
+        let (words, of_mask, find_mask) = match mask {
+            MaskSource::Object(text) => {
+                let target = target.for_object(&catalog, text).map_err(|error| missing_mask(text, error))?;
+                if target.object.crop.is_some() {
+                    return Err(Error::NotSupported { key: "mask", got: crate::error::shortened(text) });
+                }
+                (text.clone(), self.stamp(&target), self.finder(&target))
+            }
+            MaskSource::File(file) => {
+                let (root, root_id) = (target.object.source.clone(), target.object.root_id.to_owned());
+                let (sources, file, name) = (Arc::clone(&self.sources), vec![file.clone()], file.join("/"));
+                let stamp = self.derivatives.stamp(&root_id, &asset_name(name.clone()));
+                let id = name.clone();
+                let find: Finder = Arc::new(move || sources.stored(&root, &root_id, &id, &file));
+                (name, stamp, find)
+            }
+        };
+        let both =
+            Stamp { id: sources::both(stamp.id, of_mask.id), changed_ms: stamp.changed_ms.max(of_mask.changed_ms) };
+        let find: Finder = Arc::new(move || {
+            let mut found = find()?;
+            let mask = find_mask().map_err(|error| missing_mask(&words, error))?;
+            found.mask = Some(Box::new(mask));
+            Ok(found)
+        });
+        Ok((both, find))
+    }
+
     /// Looks for the stored source of a request; the look itself blocks.
     fn finder(&self, target: &Target<'_>) -> Finder {
         let (sources, id, files) = (Arc::clone(&self.sources), target.id(), target.object.files.clone());
         let (root, root_id) = (target.object.source.clone(), target.object.root_id.to_owned());
         Arc::new(move || sources.stored(&root, &root_id, &id, &files))
+    }
+}
+
+/// A mask that is missing is no missing picture: nothing stands in for it.
+fn missing_mask(words: &str, error: Error) -> Error {
+    match error {
+        Error::NotFound { .. } => Error::command("mask", words, "an object that is there"),
+        error => error,
     }
 }
 
@@ -524,6 +568,10 @@ fn outlined(
     let mut plans = Vec::new();
     let outlines = asked.into_iter().map(|asked| {
         let (target, commands) = asked?;
+        if commands.wanted_mask().is_some() {
+            // One picture is decoded for all of them.
+            return Err(Error::NotSupported { key: "mask", got: String::from("in a fan-out") });
+        }
         let (plan, decision) = planned(&on_paths(&commands, paths), &found.header, &target.company, hints)?;
         let plan = Arc::new(plan);
         plans.push((Arc::clone(&plan), commands.cache.server));

@@ -26,8 +26,10 @@ pub(super) struct Found {
     pub(super) header: Header,
     /// `None` for a source that came with the request.
     pub(super) key: Option<SourceKey>,
-    /// Hash of its content, if that is known and cannot have changed unnoticed.
+    /// Hash of its own content, if that is known and cannot have changed unnoticed.
     pub(super) hash: Option<u128>,
+    /// The picture that its alpha comes from.
+    pub(super) mask: Option<Box<Self>>,
 }
 
 impl Found {
@@ -39,7 +41,31 @@ impl Found {
     /// The source, to be worked on elsewhere; an empty one is left.
     pub(super) fn take(&mut self) -> Self {
         let source = std::mem::replace(&mut self.source, Source::from_bytes(Bytes::new()));
-        Self { source, ..*self }
+        Self { source, header: self.header, key: self.key, hash: self.hash, mask: self.mask.take() }
+    }
+
+    /// What plans are made for.
+    pub(super) fn seen(&self) -> Header {
+        if self.mask.is_some() { self.header.masked() } else { self.header }
+    }
+
+    /// Hash of all content, if that is known.
+    pub(super) fn content(&self) -> Option<u128> {
+        match &self.mask {
+            None => self.hash,
+            Some(mask) => Some(both(self.hash?, mask.hash?)),
+        }
+    }
+
+    /// What tells its state, and that of its mask, from all others.
+    pub(super) fn keys(&self) -> [Option<SourceKey>; 2] {
+        [self.key, self.mask.as_ref().and_then(|mask| mask.key)]
+    }
+
+    /// The version that was changed last, its own or its mask's.
+    pub(super) fn newest(&self) -> &Version {
+        let own = &self.source.version;
+        self.mask.as_ref().map(|mask| &mask.source.version).filter(|v| v.modified_ns > own.modified_ns).unwrap_or(own)
     }
 }
 
@@ -96,7 +122,7 @@ impl Sources {
         if !source.version.is_settled() {
             // It may be written just now: what is seen of it is no longer true a moment later.
             let header = codec::probe(&mut source.reader(), &self.allow)?;
-            return Ok(Found { source, header, key: Some(key), hash: None });
+            return Ok(Found { source, header, key: Some(key), hash: None, mask: None });
         }
         let header = match self.headers.get(&key) {
             Some(header) => header,
@@ -106,7 +132,7 @@ impl Sources {
                 header
             }
         };
-        Ok(Found { source, header, key: Some(key), hash: self.hashes.get(&key) })
+        Ok(Found { source, header, key: Some(key), hash: self.hashes.get(&key), mask: None })
     }
 
     /// As [`Root::open`]; what was not there a moment ago is not looked for again in a folder that has not changed.
@@ -143,11 +169,19 @@ impl Sources {
         })
     }
 
-    /// The hash of a source's content, which is read for it; remembered if the source is settled.
+    /// The hash of all content of a source, which is read for it; remembered if the source is settled.
     ///
     /// # Errors
     /// `Io`.
     pub(super) fn hash(&self, found: &mut Found, id: &str) -> Result<u128> {
+        let own = self.hash_of_one(found, id)?;
+        match &mut found.mask {
+            None => Ok(own),
+            Some(mask) => Ok(both(own, self.hash_of_one(mask, id)?)),
+        }
+    }
+
+    fn hash_of_one(&self, found: &mut Found, id: &str) -> Result<u128> {
         // Before it is read: a change while it is read must not count as settled.
         let is_settled = found.source.version.is_settled();
         let hash = found.source.hash(id)?;
@@ -165,8 +199,13 @@ impl Sources {
     pub(super) fn given(&self, bytes: Bytes) -> Result<Found> {
         let mut source = Source::from_bytes(bytes);
         let header = codec::probe(&mut source.reader(), &self.allow)?;
-        Ok(Found { source, header, key: None, hash: None })
+        Ok(Found { source, header, key: None, hash: None, mask: None })
     }
+}
+
+/// One hash of two.
+pub(super) fn both(a: u128, b: u128) -> u128 {
+    xxh3_128(&[a.to_le_bytes(), b.to_le_bytes()].concat())
 }
 
 /// One of the computed demo pictures as a file: JPEG, or PNG if it has alpha.

@@ -8,7 +8,7 @@ use calotype::decide::{Hints, decide};
 use calotype::error::Error;
 use calotype::pixel::{Model, PixelFormat, Size};
 use calotype::plan::{Header, Plan, SourceFormat};
-use calotype::request::{self, Context, Target};
+use calotype::request::{self, Context, MaskSource, Target};
 use tempfile::TempDir;
 
 /// The companies of a configuration; `DIR` in it is an existing folder.
@@ -262,8 +262,14 @@ fn bad_records_are_refused_by_name() {
 #[test]
 fn a_mask_of_its_own_is_not_left_out_in_silence() {
     let text = "[company.Co]\nsource = \"file://DIR\"\n[company.Co.record.K]\nmask_path = \"m.png\"\n";
-    let error = plan(&catalog(text).unwrap(), "/Co/K", "").expect_err("no masks yet");
-    assert!(matches!(error, Error::NotSupported { key: "mask", .. }), "{error}");
+    let catalog = catalog(text).unwrap();
+    let mask = |query: &str| {
+        let target = Target::of_url(&catalog, Context::Image, "/Co/K", query, None).expect("a record");
+        target.commands().expect("good commands").wanted_mask().cloned()
+    };
+    assert_eq!(mask(""), Some(MaskSource::File(vec![String::from("m.png")])));
+    assert_eq!(mask("mask=other"), Some(MaskSource::Object(String::from("other"))));
+    assert_eq!(mask("maskUse=off"), None);
 }
 
 /// What a request comes to: `Company/Asset` and the size of its reply, or the error.

@@ -12,8 +12,8 @@ use calotype::pixel::{
     Chroma, Image, Model, Outline, Path, Piece, PixelFormat, Ratio, Size, WorkingSpace, YcbcrForm, testcard,
 };
 use calotype::plan::{
-    Cover, DecodeAs, Fill, Grain, Grow, Mask, MaskUse, Morph, Noise, Pass, Plan, Point, Resample, Rotation, Side, Tint,
-    Turn, Unsharp,
+    Cover, DecodeAs, Fill, Grain, Grow, Grown, Mask, MaskUse, Morph, Noise, Pass, Plan, Point, Resample, Rotation,
+    Side, Tint, Turn, Unsharp,
 };
 
 use crate::codecs::{corpus, decode_as};
@@ -338,8 +338,11 @@ fn grows(random: &mut SplitMix64, shape: impl Fn(Size) -> Size) -> Vec<Case> {
                 let mut plans = Vec::new();
                 for radius_px in [1, 2, 3, 7, 8, 20, 100] {
                     for morph in [Morph::Dilate, Morph::Erode] {
-                        let grow = Grow { radius_px, morph };
-                        plans.push(plan(size, size, vec![Pass::GrowH(grow), Pass::GrowV(grow)]));
+                        let grown = [Grown::Colours, Grown::Alpha].into_iter().take(1 + usize::from(format.alpha));
+                        plans.extend(grown.map(|of| {
+                            let grow = Grow { radius_px, morph, of };
+                            plan(size, size, vec![Pass::GrowH(grow), Pass::GrowV(grow)])
+                        }));
                     }
                 }
                 let name = format!("{size} {format:?} {content:?}");

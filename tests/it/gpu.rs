@@ -13,7 +13,7 @@ use calotype::kernel::{Axis, Kernel};
 use calotype::limits;
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, RowSource, Size, WorkingSpace, YcbcrForm};
 use calotype::plan::{
-    Cover, Fill, Grain, Grow, Morph, Noise, Pass, Plan, Point, Resample, Rotation, Tint, Turn, Unsharp,
+    Cover, Fill, Grain, Grow, Grown, Morph, Noise, Pass, Plan, Point, Resample, Rotation, Tint, Turn, Unsharp,
 };
 
 use crate::support::{Content, SplitMix64, Tolerance, assert_close, picture, plan, resample, resample_half};
@@ -77,7 +77,7 @@ fn finish(source: Size, format: PixelFormat) -> Arc<Plan> {
     let start = [-(5 << 30), 3 << 30];
     let rotation = Rotation { canvas: source, start, column: [4 << 30, 1 << 28], row: [-(1 << 28), 4 << 30] };
     passes.push(Pass::Rotate(rotation));
-    let grow = Grow { radius_px: 3, morph: Morph::Erode };
+    let grow = Grow { radius_px: 3, morph: Morph::Erode, of: Grown::Colours };
     let noise = Noise { amount: 10, grain: Grain::Gaussian, mono: false, seed: 7 };
     passes.extend([Pass::GrowH(grow), Pass::GrowV(grow), Pass::Noise(noise)]);
     passes.extend([Pass::UnsharpH(usm), Pass::UnsharpV(usm), Pass::Sharpen]);

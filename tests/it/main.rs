@@ -17,6 +17,7 @@ mod gpu;
 mod hostile;
 mod http;
 mod load;
+mod masks;
 mod nginx;
 mod overload;
 mod placement;

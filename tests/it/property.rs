@@ -6,7 +6,7 @@ use calotype::engine::Engine;
 use calotype::engine::scalar;
 use calotype::kernel::{Axis, Edge, Kernel};
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Ratio, Size, WorkingSpace, YcbcrForm};
-use calotype::plan::{Grain, Grow, Morph, Noise, Pass, Point, Rotation, Tint, Turn, Unsharp};
+use calotype::plan::{Grain, Grow, Grown, Morph, Noise, Pass, Point, Rotation, Tint, Turn, Unsharp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -508,7 +508,7 @@ fn growing_takes_the_extreme_of_a_disc() {
             }
         };
         each_engine(|engine| {
-            let grow = Grow { radius_px, morph };
+            let grow = Grow { radius_px, morph, of: Grown::Colours };
             let got = operated(engine, &source, &[Pass::GrowH(grow), Pass::GrowV(grow)]);
             assert_eq!(got.alpha(), source.alpha());
             for c in 0..3 {

@@ -75,3 +75,11 @@ pub(super) fn placed(src: Shape, canvas: Size, offset: [i32; 2], fill: Fill) -> 
 pub(super) fn misplanned(what: &str) -> Error {
     Error::Panic { message: format!("gpu: not a plan: {what}") }
 }
+
+/// First plane that grows and how many do; `None` where none does, or chroma would with luma.
+pub(super) fn grown(src: Shape, grow: &Grow) -> Option<(u32, u32)> {
+    let planes = grow.planes(src.format);
+    let is_plain = matches!(src.format.model, Model::Grey | Model::Rgb);
+    let first = u32::try_from(planes.start).ok()?;
+    u32::try_from(planes.len()).ok().filter(|&len| is_plain && len > 0).map(|len| (first, len))
+}

@@ -10,7 +10,7 @@
 mod alpha;
 
 use super::fault::Fault;
-use super::outcomes::{Direction, flip, is_mono, loaded, misplanned, placed, resized};
+use super::outcomes::{Direction, flip, grown, is_mono, loaded, misplanned, placed, resized};
 use super::pipelines::{Shader, WORKGROUP};
 use super::pool::MEASURED_BYTES;
 use super::shape::{Shape, quads};
@@ -22,7 +22,7 @@ use super::uniforms::{
 };
 use crate::error::Result;
 use crate::pixel::{Chroma, Model, PixelFormat, Size, WorkingSpace, YcbcrForm};
-use crate::plan::{Fill, Grain, Grow, Noise, Pass, Plan, Point, Resample, Rotation, Turn, Unsharp};
+use crate::plan::{Fill, Grain, Grow, Grown, Noise, Pass, Plan, Point, Resample, Rotation, Turn, Unsharp};
 
 /// The buffers a step can read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -473,22 +473,20 @@ impl Recorder<'_> {
     }
 
     fn grow_h(&mut self, pass: &Pass, src: Shape, at: Role, grow: &Grow) -> Result<()> {
-        if !matches!(src.format.model, Model::Grey | Model::Rgb) {
-            return Err(misplanned(pass.name()));
-        }
+        let (first, grown) = grown(src, grow).ok_or_else(|| misplanned(pass.name()))?;
         let uniform = Uniform::new(&GrowHUniform {
             src_first: 0,
             dst_first: 0,
-            colours: src.colours(),
-            alpha: src.alpha(),
+            grown,
+            alpha: if grow.of == Grown::Colours { src.alpha() } else { NO_PLANE },
             full: src.full(),
             flip: flip(grow),
+            first,
             _pad0: 0,
             _pad1: 0,
-            _pad2: 0,
         });
         let runs = Role::Wide(0);
-        let planes = grow.powers(src.full.w) * src.colours();
+        let planes = grow.powers(src.full.w) * grown;
         let [x, y, _] = src.quad_grid();
         let bytes = 4 * quads(src.full) * u64::from(planes);
         self.push(Shader::of(pass), uniform, None, (at, None), runs, bytes, [x, y, planes])?;
@@ -497,16 +495,17 @@ impl Recorder<'_> {
     }
 
     fn grow_v(&mut self, pass: &Pass, src: Shape, [at, runs]: [Role; 2], grow: &Grow, is_last: bool) -> Result<()> {
+        let (first, grown) = grown(src, grow).ok_or_else(|| misplanned(pass.name()))?;
         let uniform = Uniform::new(&GrowVUniform {
             src_first: 0,
             dst_first: 0,
             table_first: 0,
-            colours: src.colours(),
+            grown,
             full: src.full(),
             flip: flip(grow),
+            first,
             _pad0: 0,
             _pad1: 0,
-            _pad2: 0,
         });
         let table = Some(Table::Disc(grow.radius_px));
         self.packed(pass, uniform, table, (at, Some(runs)), src, src.quad_grid(), is_last)

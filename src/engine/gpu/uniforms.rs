@@ -197,25 +197,25 @@ uniforms! {
     GrowHUniform {
         src_first: u32,
         dst_first: u32,
-        colours: u32,
+        grown: u32,
         alpha: u32,
         full: [u32; 4],
         flip: u32,
+        first: u32,
         _pad0: u32,
         _pad1: u32,
-        _pad2: u32,
     }
     /// Of `grow_v`.
     GrowVUniform {
         src_first: u32,
         dst_first: u32,
         table_first: u32,
-        colours: u32,
+        grown: u32,
         full: [u32; 4],
         flip: u32,
+        first: u32,
         _pad0: u32,
         _pad1: u32,
-        _pad2: u32,
     }
     /// Of `noise`.
     NoiseUniform {

@@ -10,7 +10,7 @@ use crate::engine::Cancel;
 use crate::error::Result;
 use crate::kernel::disc;
 use crate::pixel::Image;
-use crate::plan::{Grow, Morph};
+use crate::plan::{Grow, Grown, Morph};
 
 /// Rows between two looks at the cancel flag.
 const ROWS_BETWEEN: usize = 16;
@@ -42,7 +42,9 @@ impl Work for Growth<'_> {
         let mut ring = vec![0_u8; ring_rows * powers * stride];
         let mut most = vec![0_u8; w];
         let mut image = Image::new(src.size, src.format);
-        for c in 0..src.format.colour_planes() {
+        let grown = grow.planes(src.format);
+        let counts = src.format.alpha_plane().filter(|_| grow.of == Grown::Colours);
+        for c in grown.clone() {
             let mut next = 0;
             for y in 0..h {
                 if y % ROWS_BETWEEN == 0 {
@@ -50,7 +52,7 @@ impl Work for Growth<'_> {
                 }
                 while next < h.min(y + radius + 1) {
                     let runs = &mut ring[next % ring_rows * powers * stride..][..powers * stride];
-                    keys(&mut runs[radius..radius + w], src, c, next, flip);
+                    keys(&mut runs[radius..radius + w], src, (c, counts), next, flip);
                     for power in 1..powers {
                         let (known, longer) = runs[(power - 1) * stride..].split_at_mut(stride);
                         let half = 1 << (power - 1);
@@ -82,20 +84,20 @@ impl Work for Growth<'_> {
                 }
             }
         }
-        if let Some(alpha) = src.format.alpha_plane() {
-            image.planes_mut()[alpha].data_mut().copy_from_slice(src.planes[alpha]);
+        for other in (0..src.format.planes()).filter(|i| !grown.contains(i)) {
+            image.planes_mut()[other].data_mut().copy_from_slice(src.planes[other]);
         }
         Ok(image)
     }
 }
 
-/// Keys of a row; 255 − v is v with every bit flipped.
+/// Keys of a row of plane `c`; 255 − v is v with every bit flipped. Where `alpha` is 0, nothing counts.
 #[inline(always)]
-fn keys(out: &mut [u8], src: &View<'_>, c: usize, y: usize, flip: u8) {
+fn keys(out: &mut [u8], src: &View<'_>, (c, alpha): (usize, Option<usize>), y: usize, flip: u8) {
     for (out, &v) in out.iter_mut().zip(src.row(c, y)) {
         *out = v ^ flip;
     }
-    if let Some(alpha) = src.format.alpha_plane() {
+    if let Some(alpha) = alpha {
         for (out, &a) in out.iter_mut().zip(src.row(alpha, y)) {
             *out = if a == 0 { 0 } else { *out };
         }

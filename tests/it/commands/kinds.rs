@@ -69,6 +69,8 @@ const ACCEPTED: &[(&str, &[&str])] = &[
     ("op_saturation", &["-7"]),
     ("op_hue", &["-7"]),
     ("op_grow", &["-7"]),
+    ("op_growMask", &["-7"]),
+    ("op_growMaskR", &["-7"]),
     ("op_colorbalance", &["-100,-7,7", "-100,100,-7", "-7,100,7"]),
     ("rotate", &["-7"]),
     // And the scale of a tile may be left out, as other items at the end of a value may.
@@ -121,7 +123,7 @@ const ACCEPTED: &[(&str, &[&str])] = &[
 const PATHS: &[&str] = &["M1,-7,3,4", "M1,2", "M1,2,-7,4", "M1,2,3,-7", "M1,2,3,4,M1,2,3,4", "m1,2,3,4"];
 
 /// Commands whose value is names of somebody else's: what is none is in the table of `values`.
-const NAMES: [&str; 3] = ["cropPathE", "clipPathE", "clipXPathE"];
+const NAMES: [&str; 4] = ["cropPathE", "clipPathE", "clipXPathE", "mask"];
 
 /// Commands whose value is any text: nothing is wrong with any.
 const ANY_TEXT: [&str; 4] = ["id", "locale", "defaultImage", "message"];

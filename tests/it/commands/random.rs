@@ -259,7 +259,7 @@ fn small_query(random: &mut SplitMix64) -> String {
         let (a, b, c) = (random.within(1, 50), random.within(1, 50), random.within(0, 100));
         let (x, y) = (i64::from(random.within(0, 60)) - 20, i64::from(random.within(0, 60)) - 20);
         let mode = pick(random, &["fit", "constrain", "crop", "wrap", "stretch", "hfit", "vfit"]);
-        out.push(match random.within(0, 34) {
+        out.push(match random.within(0, 35) {
             0 | 1 => format!("wid={a}"),
             2 | 3 => format!("hei={b}"),
             4 => format!("scl={}.{c}", random.within(0, 4)),
@@ -301,6 +301,7 @@ fn small_query(random: &mut SplitMix64) -> String {
             25 => format!("rect={x},{y},{a},{b},{}.{c:02}", c % 3),
             26 => format!("color={a},{b},{c},{}&bgColor={c},{a},{b},{}", 5 * (a % 52), 5 * (b % 52)),
             27 => format!("opac={c},{b}&maskUse={}", pick(random, &["norm", "invert", "off"])),
+            34 => format!("op_growMask={x}&op_growMaskR={}", y / 9),
             31 => format!("clipPath=M{x},{y},L{a},0,c{b},{c},{x},{a},0,{b},Z"),
             32 => format!("layer=0&clipPath=M{x},{y},L{a},0,{b},{c}&clipXPath=m{a},0,1,2,3,4&layer=comp"),
             33 => format!(

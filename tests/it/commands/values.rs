@@ -136,6 +136,7 @@ pub(super) const ROWS: &[Row] = &[
     row("color", COLOUR_GOOD, COLOUR_BAD, &[]),
     row("bgColor", COLOUR_GOOD, COLOUR_BAD, &[]),
     row("opac", &["0", "100", "90,70"], &["101", "-1", "1,101", "1,1,1", "0.5", "50,"], &[]),
+    row("mask", &["M", "Co/M", "/Other/M.png"], &["", "/", "a,b", "a?b"], &["is(x?y)", "IS{x}", "(http://a/b)"]),
     row("maskUse", &["norm", "INVERT", "off"], &["0", "on", "norm,off"], &[]),
     row("hide", &["0", "1"], &["2", "-1", "1,1", "true", "01"], &[]),
     row("anchor", PLACE_GOOD, PLACE_BAD, &[]),
@@ -164,6 +165,8 @@ pub(super) const ROWS: &[Row] = &[
     row("op_colorize", TINT_GOOD, TINT_BAD, &[]),
     row("colorize", TINT_GOOD, TINT_BAD, &[]),
     row("op_grow", PERCENT_GOOD, PERCENT_BAD, &[]),
+    row("op_growMask", PERCENT_GOOD, PERCENT_BAD, &[]),
+    row("op_growMaskR", PERCENT_GOOD, PERCENT_BAD, &[]),
     row("op_blur", &["0", "0.5", "100", ".25"], &["100.1", "-1", "1,2", "1px"], &[]),
     row(
         "op_noise",
@@ -363,13 +366,14 @@ fn good_values_are_accepted_in_any_case_of_the_name() {
 fn bad_values_are_refused_by_name_and_value() {
     let common = bad_for_all();
     for row in ROWS {
-        let common = if ["id", "locale", "defaultImage", "handler", "message", "cropPathE", "clipPathE", "clipXPathE"]
-            .contains(&row.name)
-        {
-            &[][..]
-        } else {
-            &common
-        };
+        let common =
+            if ["id", "locale", "defaultImage", "handler", "message", "cropPathE", "clipPathE", "clipXPathE", "mask"]
+                .contains(&row.name)
+            {
+                &[][..]
+            } else {
+                &common
+            };
         for value in row.bad.iter().copied().chain(common.iter().map(String::as_str)) {
             match parse(row.name, value) {
                 Err(error @ Error::Command { .. }) => {

@@ -151,6 +151,7 @@ impl Picture {
     pub(super) fn work(&self, n: usize, deadline: Instant) -> Work {
         let bytes = self.bytes.clone();
         Work {
+            mask: None,
             source_bytes: bytes.len() as u64,
             read: Box::new(move || Ok(bytes)),
             header: self.header,
