@@ -22,6 +22,10 @@ pub const COMPOSITE_SIDE_MAX: u32 = 65_535;
 pub const TAPS_MAX: usize = 65_536;
 /// Radius of the disc of `op_grow` in pixels of the view.
 pub const GROW_RADIUS_PX_MAX: u16 = 1000;
+/// Items of a media set, those of the sets in it included …
+pub const SET_ITEMS_MAX: usize = 1000;
+/// … and how deep sets may stand in sets.
+pub const SET_DEPTH_MAX: usize = 10;
 /// Points of one path, control points among them.
 pub const PATH_POINTS_MAX: usize = 16_384;
 /// Paths that one command names, and that are read of one source.

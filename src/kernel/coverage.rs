@@ -43,6 +43,21 @@ pub fn coverage(path: &Path, size: Size) -> Plane<u8> {
     plane
 }
 
+/// Upper bound of what [`coverage`] holds beside its result, bytes.
+pub fn coverage_bytes_max(path: &Path, size: Size) -> u64 {
+    let pieces = path.outlines.iter().flat_map(|outline| &outline.pieces);
+    let curves = pieces.clone().filter(|piece| matches!(piece, Piece::Curve(_))).count();
+    let lines = pieces.count() + path.outlines.len() + curves * most_lines(curves);
+    // Each may be cut in three; a vector that grows holds its old self too, and so may the one of those at work.
+    let edges = 3 * 3 * lines as u64 * size_of::<Edge>() as u64;
+    edges + (u64::from(size.w) + 2) * 8
+}
+
+/// Into how many lines one of so many curves may be cut.
+fn most_lines(curves: usize) -> usize {
+    (EDGES_MAX / curves.max(1)).clamp(8, 1024)
+}
+
 /// A sum of signed areas as a share of 255: whole numbers of times around are in or out in turn.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
 fn even_odd(sum: f64) -> u8 {
@@ -102,7 +117,7 @@ impl Edge {
 fn edges(path: &Path, size: Size) -> Vec<Edge> {
     let curves =
         path.outlines.iter().flat_map(|outline| &outline.pieces).filter(|piece| matches!(piece, Piece::Curve(_)));
-    let lines_max = (EDGES_MAX / curves.count().max(1)).clamp(8, 1024) as f64;
+    let lines_max = most_lines(curves.count()) as f64;
     let mut edges = Vec::new();
     let px = |point: path::Point| point.map(|v| v as f64 / UNITS_PER_PX);
     for outline in &path.outlines {

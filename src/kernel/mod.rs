@@ -14,7 +14,7 @@ pub mod transfer;
 
 use std::fmt;
 
-pub use coverage::{UNITS_PER_PX, coverage};
+pub use coverage::{UNITS_PER_PX, coverage, coverage_bytes_max};
 pub use disc::disc;
 pub use gaussian::{SigmaPx, UnsharpTaps};
 pub use taps::{Axis, Edge, Taps};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::kernel::{affine, coverage, point};
+use crate::kernel::{affine, coverage, coverage_bytes_max, point};
 use crate::pixel::{Model, Path, PixelFormat, Plane, Size};
 
 /// Parameters of the unsharp mask, ready for the engines.
@@ -217,6 +217,14 @@ impl Mask {
             });
         }
         all.unwrap_or_else(|| Plane::from_vec(size, vec![255; size.samples()]))
+    }
+}
+
+impl Mask {
+    /// Upper bound of what [`Self::coverage`] holds, its result included, bytes.
+    pub fn bytes_max(&self, size: Size) -> u64 {
+        let lines = self.paths.iter().map(|(path, _)| coverage_bytes_max(path, size)).max().unwrap_or(0);
+        2 * size.pixels() + lines
     }
 }
 

@@ -19,6 +19,7 @@ mod preprocess;
 mod read;
 pub mod registry;
 mod req;
+mod set;
 mod target;
 mod thumb;
 mod variables;
@@ -41,9 +42,10 @@ pub use effects::Effects;
 pub use layer::{LayerCommands, Margins};
 pub use layout::{Layout, Screen, layout};
 pub use object::Object;
-pub use planner::plan;
+pub use planner::{mask_plan, plan};
 pub use preprocess::Context;
 pub use req::{Encoding, Form, Kind, Req};
+pub use set::{MediaSet, SetKind, SetPart};
 pub use target::{Target, company, decoded, lenient_req};
 pub use thumb::Thumb;
 
@@ -106,6 +108,8 @@ pub struct Commands {
     pub default_image: Option<String>,
     /// What kind of reply is asked for.
     pub req: Req,
+    /// `imageSet`: what `req=set` is about, in the place of the record's.
+    pub image_set: Option<MediaSet>,
     /// What `req=message` writes into the log.
     pub message: String,
     /// The variables as they are at the end.
@@ -421,7 +425,8 @@ fn parse_strings(strings: Strings<'_>, company: &Company, record: Option<&Record
 
 /// Whether an error is about what kind of reply is asked for, which is read in every case.
 fn is_of_reply(error: &Error) -> bool {
-    matches!(error, Error::Command { key: "req" | "handler", .. } | Error::NotSupported { key: "req" | "handler", .. })
+    let (Error::Command { key, .. } | Error::NotSupported { key, .. }) = error else { return false };
+    matches!(*key, "req" | "handler" | "imageSet")
 }
 
 fn not_supported(row: &registry::Command, value: &str) -> Error {

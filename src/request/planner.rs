@@ -33,7 +33,7 @@ use crate::catalog::Company;
 use crate::error::{Error, Result};
 use crate::kernel::{Axis, Edge, Kernel};
 use crate::limits;
-use crate::pixel::{Chroma, Density, Model, Ratio, Rect, Size, WorkingSpace, YcbcrForm, luma};
+use crate::pixel::{Chroma, Density, Model, PixelFormat, Ratio, Rect, Size, WorkingSpace, YcbcrForm, luma};
 use crate::plan::{
     self, Cover, Decision, DecodeAs, Embed, EncodeLadder, EncodeSpec, Fill, Grow, Grown, Header, Mask, MaskUse, Morph,
     Pass, Plan, Resample, Unsharp,
@@ -83,6 +83,25 @@ pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &
     let encode = EncodeLadder { candidates, ..decision.encode };
     let density = commands.print_res.or(company.print_resolution.and_then(Density::from_dpi)).or(header.density);
     Ok(Plan { source: header.size, decode, size: view, passes, encode, embed: Embed { density } })
+}
+
+/// What makes another picture the alpha of a source of `size`: its own alpha, or else its grey.
+pub fn mask_plan(header: &Header, size: Size) -> Plan {
+    let mut passes = match header.native {
+        PixelFormat { alpha: true, .. } => vec![Pass::Matte],
+        PixelFormat { model: Model::Grey, .. } => Vec::new(),
+        PixelFormat { .. } => vec![Pass::Grey],
+    };
+    if header.size != size {
+        let space = WorkingSpace::Encoded;
+        let turn = |from, to| Resample { kernel: Kernel::Bilin, axis: Axis::whole(from, to), chroma_axis: None };
+        passes.push(Pass::Load { space, add_alpha: false });
+        passes.push(Pass::ResizeH(turn(header.size.w, size.w)));
+        passes.push(Pass::ResizeV(turn(header.size.h, size.h)));
+        passes.push(Pass::Pack { space });
+    }
+    let encode = EncodeLadder::only(EncodeSpec::Png);
+    Plan { source: header.size, decode: DecodeAs::Native, size, passes, encode, embed: Embed::default() }
 }
 
 /// Gives noise a seed of its own: the same for the same passes, whatever they are encoded to.

@@ -11,7 +11,7 @@ use crate::kernel::Kernel;
 use crate::limits;
 use crate::pixel::{Chroma, Density, Ratio, Size};
 use crate::plan::EncodeSpec;
-use crate::request::{Fit, Format};
+use crate::request::{Fit, Format, MediaSet};
 
 pub(super) type Answer = Result<(), Refused>;
 
@@ -283,6 +283,14 @@ pub(super) fn handler(commands: &mut Commands, value: &str) -> Answer {
 
 pub(super) fn message(commands: &mut Commands, value: &str) -> Answer {
     value.clone_into(&mut commands.message);
+    Ok(())
+}
+
+pub(super) fn image_set(commands: &mut Commands, value: &str) -> Answer {
+    if !MediaSet::is_braced(value) {
+        return Err(Refused::Bad);
+    }
+    commands.image_set = Some(MediaSet::read(value).map_err(|_| Refused::Bad)?);
     Ok(())
 }
 

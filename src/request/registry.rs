@@ -159,7 +159,7 @@ const PLACE: &str = "two integers from -2147483647 to 2147483647";
 const RECT_N: &str = "numbers x,y of -1000 to 1000 and w,h above 0, at most 1000, as parts of the picture";
 
 const REQ: &str = "img, tmb or mask, or props, imageprops, catalogprops, exists, imageset, validate or xlate (each then text, javascript, \
-                   xml or json), userdata, targets or map (then text, xml or json; userdata,xml then UTF-8, UTF-16, UTF-16LE, \
+                   xml or json), set (then xml or json), userdata, targets or map (then text, xml or json; set,xml and userdata,xml then UTF-8, UTF-16, UTF-16LE, \
                    UTF-16BE or ISO-8859-1), xmp, resolve, loadcache or message";
 
 /// Every command of protocol.md: sections 1.10, 2, 3.3 and the text commands.
@@ -304,7 +304,13 @@ pub const COMMANDS: &[Command] = &[
     Command::done("type", Request, "string", "a request to /is/content, and the file's own type", read::of_content),
     Command::done("id", Request, "string", "anything: it only makes URLs differ", read::id),
     Command::not_yet("template", Request, "object", OBJECT),
-    Command::not_yet("imageSet", Request, "{set}", "a media set in braces"),
+    Command::done(
+        "imageSet",
+        Request,
+        "{set}",
+        "a media set in braces, of objects or sets in braces separated by commas, parts of them by ; or :",
+        read::image_set,
+    ),
     Command::not_yet("effectMask", Request, "0|1", SWITCH).or("1").but(&["1"]),
     Command::done("req", Request, "type[,form[,encoding]]", REQ, read::req).partly().or("img"),
     Command::done("handler", Request, "name", "1 to 64 letters and digits", read::handler).or("s7jsonResponse"),

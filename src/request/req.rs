@@ -41,6 +41,8 @@ pub enum Kind {
     Map,
     /// The record's members, as they were written.
     ImageSet,
+    /// The set, with sizes and named crops.
+    Set,
     /// The source's XMP packet.
     Xmp,
     /// Whether the request can be read.
@@ -123,6 +125,7 @@ impl Kind {
             | Self::UserData
             | Self::Targets
             | Self::ImageSet
+            | Self::Set
             | Self::Xmp
             | Self::Validate
             | Self::Resolve
@@ -161,7 +164,7 @@ const ROWS: [Row; 20] = [
     Row { is_encoded: true, ..row("userdata", Some(Kind::UserData), LINES) },
     row("targets", Some(Kind::Targets), LINES),
     row("imageset", Some(Kind::ImageSet), ALL),
-    Row { is_encoded: true, ..row("set", None, &["json", "xml"]) },
+    Row { is_encoded: true, ..row("set", Some(Kind::Set), &["json", "xml"]) },
     row("map", Some(Kind::Map), LINES),
     row("xmp", Some(Kind::Xmp), &["xml"]),
     row("validate", Some(Kind::Validate), ALL),

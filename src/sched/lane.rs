@@ -100,7 +100,7 @@ fn begin(shared: &Arc<Shared>, lane: &Lane, queued: Queued) {
     let threads = shared.lanes.len();
     // What plans see, and what it takes to get there.
     let seen = mask.as_ref().map_or(header, |mask| {
-        let decoder_bytes = header.decoder_bytes.saturating_add(mask.bytes_max(header.size));
+        let decoder_bytes = header.decoder_bytes.saturating_add(mask.bytes_max());
         Header { decoder_bytes, ..header.masked() }
     });
     let plans = needs::within(shared.options.memory_bytes_max, source_bytes, &seen, plans, threads);
@@ -112,7 +112,7 @@ fn begin(shared: &Arc<Shared>, lane: &Lane, queued: Queued) {
         let start = Instant::now();
         let bytes = read()?;
         let native_is_rgb = matches!(header.native.model, Model::Rgb | Model::Grey);
-        let mask = mask.map(|mask| mask.plane(header.size, &*shared.cpu, &gate.cancel)).transpose()?;
+        let mask = mask.map(|mask| mask.plane(&*shared.cpu, &gate.cancel)).transpose()?;
         let sources = Sources::decode(&bytes, &header, &plans, native_is_rgb)?.masked(mask);
         let timings = Timings { queue: start.duration_since(submitted), decode: start.elapsed(), ..Timings::default() };
         Ok((permit, sources, timings))

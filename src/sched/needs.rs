@@ -47,9 +47,6 @@ pub(super) fn within(
     plans
 }
 
-/// What the lines of a path take, of its curves and of their own.
-const MASK_EDGES_BYTES: u64 = 48 << 20;
-
 /// What file formats add to pixels that do not compress.
 const ENCODED_EXTRA_BYTES: u64 = 64 << 10;
 
@@ -117,10 +114,9 @@ pub(super) fn passes_bytes_max(header: &Header, plan: &Plan) -> (u64, PixelForma
                 format.alpha = true;
             }
             Pass::Cover(cover) => format = PixelFormat { model: cover.model(format.model), alpha: true },
-            // Beside the coverage of one path that of all, and the lines of the path.
-            Pass::Mask(_) => {
+            Pass::Mask(mask) => {
                 format.alpha = true;
-                let made = bytes(format, size, 1).saturating_add(size.pixels()).saturating_add(MASK_EDGES_BYTES);
+                let made = bytes(format, size, 1).saturating_add(mask.bytes_max(size));
                 most = most.max(held.saturating_add(made));
             }
             Pass::Matte => format = PixelFormat::GREY,

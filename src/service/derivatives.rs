@@ -456,6 +456,7 @@ impl Derivatives {
             }
         };
         let mask = mask.map(|mask| MaskWork {
+            plan: Arc::new(request::mask_plan(&mask.header, header.size)),
             source_bytes: mask.source.version.bytes,
             header: mask.header,
             read: Box::new(read(mask.source, mask.hash.filter(|_| hash.is_some()))),

@@ -15,6 +15,7 @@ mod known;
 mod meta;
 mod properties;
 mod recent;
+mod sets;
 mod sources;
 mod upgrades;
 mod words;

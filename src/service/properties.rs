@@ -101,7 +101,7 @@ fn handler(req: &Req) -> &str {
     if req.handler.is_empty() { "s7jsonResponse" } else { &req.handler }
 }
 
-fn call(handler: &str, fields: &str, id: &str) -> Text {
+pub(super) fn call(handler: &str, fields: &str, id: &str) -> Text {
     let words = format!("/*jsonp*/{handler}({{{fields}}},{});", quoted(id));
     Text { mime: SCRIPT, body: words.into_bytes() }
 }
@@ -164,7 +164,7 @@ fn assignments(properties: &[(String, String)]) -> String {
 }
 
 /// A JSON string that can stand in any script.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     // Strings always are JSON.
     let json = serde_json::to_string(text).unwrap_or_default();
     json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
@@ -198,11 +198,11 @@ fn group_of<'p>(group: &str, members: impl Iterator<Item = (&'p str, &'p str)>, 
     out + &indent + "</prop-group>\n"
 }
 
-fn declaration(encoding: Encoding) -> String {
+pub(super) fn declaration(encoding: Encoding) -> String {
     format!("<?xml version=\"1.0\" encoding=\"{}\"?>\n", encoding.name())
 }
 
-fn xml_mime(encoding: Encoding) -> &'static str {
+pub(super) fn xml_mime(encoding: Encoding) -> &'static str {
     match encoding {
         Encoding::Utf8 => "text/xml; charset=utf-8",
         Encoding::Utf16 => "text/xml; charset=utf-16",
@@ -213,7 +213,7 @@ fn xml_mime(encoding: Encoding) -> &'static str {
 }
 
 /// Text as the value of an attribute; what the narrowest encoding lacks is a reference, what XML lacks is left out.
-fn for_xml(text: &str, encoding: Encoding) -> String {
+pub(super) fn for_xml(text: &str, encoding: Encoding) -> String {
     let mut out = String::new();
     for c in text.chars() {
         match c {
@@ -230,7 +230,7 @@ fn for_xml(text: &str, encoding: Encoding) -> String {
     out
 }
 
-fn encoded(text: &str, encoding: Encoding) -> Vec<u8> {
+pub(super) fn encoded(text: &str, encoding: Encoding) -> Vec<u8> {
     let wide = |order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
     match encoding {
         Encoding::Utf8 => text.as_bytes().to_vec(),

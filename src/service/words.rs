@@ -101,6 +101,10 @@ impl Service {
                 };
                 (text, Some(company.non_img_expiration_hours))
             }
+            Kind::Set => {
+                let set = self.set(target, req, commands.image_set.as_ref()).await?;
+                (set, Some(company.non_img_expiration_hours))
+            }
             Kind::Xmp => {
                 let find = self.finder(target);
                 let look = move || {
@@ -339,19 +343,24 @@ pub(super) fn ended(text: Option<&str>, more: Vec<String>) -> String {
 }
 
 /// What clients read of a named crop (protocol.md 6).
+pub(super) fn crop_words(name: &str, crop: &SmartCrop) -> [(&'static str, String); 5] {
+    let [x, y, w, h] = crop.rect.map(|part| f64::from(part) / f64::from(SmartCrop::WHOLE));
+    let size = crop.size;
+    [
+        ("SmartCropDef", name.to_owned()),
+        // Given by the site's owner: nothing was computed.
+        ("SmartCropType", String::from("manual")),
+        ("SmartCropWidth", format!("{:.1}", f64::from(size.w))),
+        ("SmartCropHeight", format!("{:.1}", f64::from(size.h))),
+        ("SmartCropRect", format!("{x},{y},{w},{h},{},{}", size.w, size.h)),
+    ]
+}
+
+/// The same, as lines, of the crop that is asked for.
 fn crop_lines(target: &Target<'_>) -> Vec<String> {
     let Some(crop) = target.object.crop else { return Vec::new() };
     let name = target.object.elements.last().and_then(|last| last.rsplit_once(':')).map_or("", |(_, name)| name);
-    let [x, y, w, h] = crop.rect.map(|part| f64::from(part) / f64::from(SmartCrop::WHOLE));
-    let size = crop.size;
-    vec![
-        format!("SmartCropDef={name}"),
-        // Given by the site's owner: nothing was computed.
-        String::from("SmartCropType=manual"),
-        format!("SmartCropWidth={:.1}", f64::from(size.w)),
-        format!("SmartCropHeight={:.1}", f64::from(size.h)),
-        format!("SmartCropRect={x},{y},{w},{h},{},{}", size.w, size.h),
-    ]
+    crop_words(name, &crop).map(|(word, value)| format!("{word}={value}")).to_vec()
 }
 
 /// Differs when the record's texts do.

@@ -59,6 +59,45 @@ fn check(site: &Site, request: &str, mime: &str, cache: &str, lines: &[&str]) {
 }
 
 #[test]
+fn sets_are_documents() {
+    let site = site();
+    let (script, xml, short) = (SCRIPT, "text/xml; charset=utf-8", "public, max-age=1800");
+    let relation = r#""relation":[{"n":"Co/R:Half","userdata":{"SmartCropDef":"Half","SmartCropType":"manual","SmartCropWidth":"20.0","SmartCropHeight":"20.0","SmartCropRect":"0.25,0,0.5,1,20,20"}}]"#;
+    let single = r#"s7jsonResponse({"set":{"pv":"1.0","type":"img","n":"Co/A","item":[{"dx":"60","dy":"40","i":{"n":"Co/A"}}]}},"");"#;
+    let own = format!(
+        r#"{{"set":{{"pv":"1.0","type":"img_set","n":"Co/R","item":[{{"dx":"60","dy":"40","i":{{"n":"Co/A"}}}},{{"i":{{"n":"Co/B"}},"s":{{"n":"Co/C"}}}}],{relation}}}}}"#
+    );
+    for (request, mime, words) in [
+        ("Co/A?req=set,json", script, single),
+        ("Co/R?req=set,json", script, own.as_str()),
+        (
+            "Co/A?req=set",
+            xml,
+            "<set pv=\"1.0\" type=\"img\" n=\"Co/A\"><item dx=\"60\" dy=\"40\"><i n=\"Co/A\"/></item></set>\n",
+        ),
+        ("Co/R?req=set,xml&imageSet={A;sub/B;two,{A,A},<%26}", xml, "type=\"media_set\""),
+        (
+            "Co/R?req=set,xml&imageSet={A;sub/B;two,{A,A},<%26}",
+            xml,
+            "<item dx=\"60\" dy=\"40\" label=\"two\"><i n=\"A\"/><s n=\"sub/B\"/></item>",
+        ),
+        ("Co/R?req=set,xml&imageSet={A;sub/B;two,{A,A},<%26}", xml, "<item><set type=\"unknown\"><item dx="),
+        ("Co/R?req=set,xml&imageSet={A;sub/B;two,{A,A},<%26}", xml, "<i n=\"&lt;&amp;\"/>"),
+    ] {
+        check(&site, request, mime, short, &[words]);
+    }
+    for (request, status, words) in [
+        ("Co/nope?req=set,json", 404, "s7jsonError"),
+        ("Co/A?req=set,json&imageSet={a,{b}", 400, "imageSet"),
+        ("Co/A?req=set,json&imageSet=A", 400, "imageSet"),
+    ] {
+        let reply = ask(&site, request);
+        assert_eq!(reply.status, status, "{request}: {}", reply.text());
+        assert!(reply.text().contains(words), "{request}: {}", reply.text());
+    }
+}
+
+#[test]
 fn every_kind_says_what_it_should() {
     let site = site();
     let (short, own, never) = ("public, max-age=1800", "public, max-age=7200", "no-store");

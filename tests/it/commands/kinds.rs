@@ -94,6 +94,7 @@ const ACCEPTED: &[(&str, &[&str])] = &[
     ("bfc", &["oFF"]),
     ("flip", &["LRUD"]),
     ("maskUse", &["OFF"]),
+    ("imageSet", &["{a,b;c}"]),
     ("network", &["on"]),
     ("resMode", &["TRILIN"]),
     // Names are letters and digits of any kind, or any text.
