@@ -577,10 +577,12 @@ pub struct Plan {
 }
 
 /// What a file says beside its pixels, where its format has a place for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Embed {
     /// How large it is printed: JPEG, PNG.
     pub density: Option<Density>,
+    /// Closed paths of the source where they lie in the reply, points in [`SourcePath::UNITS_PER_PX`]: JPEG.
+    pub paths: Vec<SourcePath>,
 }
 
 impl Plan {

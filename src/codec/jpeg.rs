@@ -20,7 +20,7 @@ use zune_jpeg::JpegDecoder;
 use crate::codec::bounds::JpegScans;
 use crate::codec::icc::{Profile, Space};
 use crate::codec::rows::{Depth, Layout, Rows};
-use crate::codec::{Extras, Facts, bounds, check_size, exif, mend, read_error};
+use crate::codec::{Extras, Facts, bounds, check_size, exif, mend, paths, read_error};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::pixel::{Chroma, Density, Image, Model, PixelFormat, Plane, Size};
@@ -398,6 +398,9 @@ pub(super) fn encode(
     encoder.set_progressive(progressive);
     if let Some(density) = extras.density {
         encoder.set_density(PixelDensity::dpi(density.whole_dpi()));
+    }
+    for segment in paths::jpeg_segments(&extras.paths, image.size()) {
+        encoder.add_app_segment(13, segment).map_err(|e| refuse(&e))?;
     }
     encoder.encode_image(Planes(image)).map_err(|e| refuse(&e))?;
     Ok(bytes)

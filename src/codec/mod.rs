@@ -126,10 +126,12 @@ pub fn decode(bytes: &[u8], header: &Header, decode_as: DecodeAs) -> Result<Imag
 }
 
 /// What goes into a file beside its pixels, where its format has a place for it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Extras {
     /// How large it is printed: JPEG, PNG.
     pub density: Option<Density>,
+    /// Paths in pixels of the picture: JPEG.
+    pub paths: Vec<SourcePath>,
 }
 
 /// [`encode_with`] nothing but the pixels.

@@ -137,6 +137,68 @@ fn outline(knots: &[[Point; 3]], is_closed: bool) -> Option<Outline> {
     Some(Outline { start, pieces: knots.iter().zip(next).map(piece).collect() })
 }
 
+/// The bodies of JPEG segments that hold `paths` of a picture of `size`; none without a path.
+pub(super) fn jpeg_segments(paths: &[SourcePath], size: Size) -> Vec<Vec<u8>> {
+    // A segment's length counts itself.
+    const MOST: usize = 65_533 - JPEG_NAMESPACE.len();
+    resources(paths, size).chunks(MOST).map(|part| [JPEG_NAMESPACE, part].concat()).collect()
+}
+
+/// Paths as image resources, numbered from 2000 on.
+fn resources(paths: &[SourcePath], size: Size) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (id, SourcePath { name, path, .. }) in (2000_u16..=2997).zip(paths) {
+        let name = &name.as_bytes()[..name.len().min(255)];
+        let records: Vec<u8> = path.outlines.iter().flat_map(|outline| written(outline, size)).collect();
+        let fill = [[0, 6].as_slice(), &[0; RECORD - 2]].concat();
+        out.extend_from_slice(b"8BIM");
+        out.extend(id.to_be_bytes());
+        // No longer than a byte tells, a few lines above; records are bounded by the points of a path.
+        out.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+        out.extend_from_slice(name);
+        out.extend(name.len().is_multiple_of(2).then_some(0));
+        out.extend(u32::try_from(fill.len() + records.len()).unwrap_or(u32::MAX).to_be_bytes());
+        out.extend(fill);
+        out.extend(records);
+    }
+    out
+}
+
+/// The records of a closed outline: how many knots, then each of them.
+fn written(outline: &Outline, size: Size) -> Vec<u8> {
+    let Outline { start, pieces } = outline;
+    let mut knots = vec![[*start; 3]];
+    for piece in pieces {
+        let (a, b, to) = match *piece {
+            Piece::Line(to) => (knots[knots.len() - 1][1], to, to),
+            Piece::Curve([a, b, to]) => (a, b, to),
+        };
+        let last = knots.len() - 1;
+        knots[last][2] = a;
+        knots.push([b, to, to]);
+    }
+    // The last one is the first, where the outline closes itself.
+    if let [[_, first, _], .., [before, last, _]] = knots[..]
+        && first == last
+    {
+        knots[0][0] = before;
+        knots.pop();
+    }
+    let sides = [i64::from(size.h), i64::from(size.w)];
+    let part = |v: i64, side: i64| {
+        let part = v * ((1 << 24) / SourcePath::UNITS_PER_PX) / side;
+        i32::try_from(part).unwrap_or(if part < 0 { i32::MIN } else { i32::MAX }).to_be_bytes()
+    };
+    let count = u16::try_from(knots.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let mut out = [[0, 0].as_slice(), &count, &[0; RECORD - 4]].concat();
+    for knot in knots {
+        let is_smooth = knot[0] != knot[1] && knot[2] != knot[1];
+        out.extend([0, if is_smooth { 1 } else { 2 }]);
+        knot.iter().for_each(|[x, y]| out.extend([part(*y, sides[0]), part(*x, sides[1])].concat()));
+    }
+    out
+}
+
 /// A point of the file, across and down in 2⁻²⁴ of its sides, in the upright picture.
 fn placed([x, y]: [i32; 2], header: &Header) -> Point {
     const WHOLE: i64 = 1 << 24;
@@ -229,6 +291,28 @@ mod tests {
             assert!(matches!(outline.pieces[..], [Piece::Curve(_), Piece::Line(_), Piece::Line(_)]), "{outline:?}");
             assert_eq!(px(&found[0]), [[10, 20], [90, 20], [50, 100], [10, 20]]);
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let file = jpeg_of(&[resource(2000, "Bag"), resource(2001, "Even")].concat());
+        let header = header(SourceFormat::Jpeg, 1);
+        let found = paths(&mut Cursor::new(&file), &header);
+        assert_eq!(found.len(), 2);
+        let segments = jpeg_segments(&found, header.size);
+        assert_eq!(segments.len(), 1);
+        let length = u16::try_from(segments[0].len() + 2).unwrap().to_be_bytes();
+        let again = [b"\xff\xd8\xff\xed".as_slice(), &length, &segments[0], b"\xff\xda"].concat();
+        let again = paths(&mut Cursor::new(&again), &header);
+        for (a, b) in found.iter().zip(&again) {
+            assert_eq!((&a.name, a.is_closed, px(a)), (&b.name, b.is_closed, px(b)));
+        }
+        assert_eq!(again.len(), 2);
+        assert!(jpeg_segments(&[], header.size).is_empty());
+        // In as many segments as it takes.
+        let many: Vec<SourcePath> = found.iter().cycle().take(900).cloned().collect();
+        let segments = jpeg_segments(&many, header.size);
+        assert!(segments.len() > 1 && segments.iter().all(|segment| segment.len() <= 65_533));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::data::{self, UNITS_PER_PX};
 use super::layer::boxed;
 use super::layout::Layout;
-use super::read::Answer;
+use super::read::{Answer, switched};
 use super::{Commands, Refused};
 use crate::error::{Error, Result};
 use crate::kernel;
@@ -26,6 +26,8 @@ pub struct Clips {
     layer: Clip,
     /// Of the composite.
     composite: Clip,
+    /// `pathEmbed`: closed paths of the source go with the reply.
+    pub embeds: bool,
     /// The paths of the source, once they are read.
     source: Arc<[SourcePath]>,
 }
@@ -47,7 +49,7 @@ impl Clips {
     /// Whether it depends on the paths of the source.
     pub(super) fn wants_source(&self) -> bool {
         let named = |clip: &Clip| !clip.names.is_empty() || !clip.names_x.is_empty();
-        !self.crop.is_empty() || named(&self.layer) || named(&self.composite)
+        self.embeds || !self.crop.is_empty() || named(&self.layer) || named(&self.composite)
     }
 
     pub(super) fn set_source(&mut self, paths: &Arc<[SourcePath]>) {
@@ -89,15 +91,34 @@ impl Clips {
         self.mask(&self.composite, own, Affine::of_source(layout).then(Affine::of_layer(layout)).then(after))
     }
 
+    /// Closed paths of the source in pixels of the view's part that begins at `at`, if they go with it.
+    pub(super) fn embedded(&self, layout: &Layout, at: [i64; 2]) -> Vec<SourcePath> {
+        let part = Affine::moved(at.map(|v| -(v as f64)));
+        let to = Affine::of_source(layout).then(Affine::of_layer(layout)).then(Affine::of_view(layout)).then(part);
+        let finer = SourcePath::UNITS_PER_PX as f64;
+        let closed = self.source.iter().filter(|path| self.embeds && path.is_closed);
+        closed
+            .map(|path| SourcePath { path: path.path.mapped(|point| to.point(point, finer)), ..path.clone() })
+            .collect()
+    }
+
     /// `own` and `source` take paths of the URL and of the source to pixels of the picture.
     fn mask(&self, clip: &Clip, own: Affine, source: Affine) -> Option<Mask> {
         let mut paths = Vec::new();
         let named_x = if clip.path.is_some() || !clip.names.is_empty() { &clip.names_x[..] } else { &[] };
         let path_x = clip.path_x.iter().filter(|_| clip.path.is_some());
-        paths.extend(clip.path.iter().map(|path| (path.mapped(|point| own.point(point)), Side::Inside)));
-        paths.extend(path_x.map(|path| (path.mapped(|point| own.point(point)), Side::Outside)));
-        paths.extend(self.named(&clip.names).map(|path| (path.mapped(|point| source.point(point)), Side::Inside)));
-        paths.extend(self.named(named_x).map(|path| (path.mapped(|point| source.point(point)), Side::Outside)));
+        paths.extend(
+            clip.path.iter().map(|path| (path.mapped(|point| own.point(point, kernel::UNITS_PER_PX)), Side::Inside)),
+        );
+        paths.extend(path_x.map(|path| (path.mapped(|point| own.point(point, kernel::UNITS_PER_PX)), Side::Outside)));
+        paths.extend(
+            self.named(&clip.names)
+                .map(|path| (path.mapped(|point| source.point(point, kernel::UNITS_PER_PX)), Side::Inside)),
+        );
+        paths.extend(
+            self.named(named_x)
+                .map(|path| (path.mapped(|point| source.point(point, kernel::UNITS_PER_PX)), Side::Outside)),
+        );
         (!paths.is_empty()).then_some(Mask { paths })
     }
 }
@@ -179,11 +200,11 @@ impl Affine {
         Self { x: along(next.x), y: along(next.y) }
     }
 
-    /// Of a path's units to those of a mask.
+    /// Of a path's units to others.
     #[expect(clippy::cast_possible_truncation, reason = "a float saturates when it is cast")]
-    fn point(&self, point: Point) -> Point {
+    fn point(&self, point: Point, units_per_px: f64) -> Point {
         let [x, y] = point.map(|v| v as f64 / UNITS_PER_PX as f64);
-        [self.x, self.y].map(|[a, b, c]| ((a * x + b * y + c) * kernel::UNITS_PER_PX).round() as i64)
+        [self.x, self.y].map(|[a, b, c]| ((a * x + b * y + c) * units_per_px).round() as i64)
     }
 }
 
@@ -208,6 +229,11 @@ pub(super) fn clip_path_e(commands: &mut Commands, value: &str) -> Answer {
 
 pub(super) fn clip_x_path_e(commands: &mut Commands, value: &str) -> Answer {
     clip(commands).names_x = names(value)?;
+    Ok(())
+}
+
+pub(super) fn path_embed(commands: &mut Commands, value: &str) -> Answer {
+    commands.clips.embeds = switched(value)?;
     Ok(())
 }
 

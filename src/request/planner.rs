@@ -80,9 +80,14 @@ pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &
     passes.extend(cut_out.map(|tile| order.cut_out(&tile)));
     passes.extend((commands.req.kind == Kind::Mask).then_some(Pass::Matte));
     passes.extend(order.conversion(decode, &passes));
+    // Of the finished view, or of the tile that is cut from it.
+    let paths = match (tile, &cut_out) {
+        (Some(tile), Some(_)) => commands.clips.embedded(&layout, [tile.x, tile.y]),
+        _ => commands.clips.embedded(&layout, [0; 2]),
+    };
     let encode = EncodeLadder { candidates, ..decision.encode };
     let density = commands.print_res.or(company.print_resolution.and_then(Density::from_dpi)).or(header.density);
-    Ok(Plan { source: header.size, decode, size: view, passes, encode, embed: Embed { density } })
+    Ok(Plan { source: header.size, decode, size: view, passes, encode, embed: Embed { density, paths } })
 }
 
 /// What makes another picture the alpha of a source of `size`: its own alpha, or else its grey.

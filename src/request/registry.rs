@@ -278,7 +278,7 @@ pub const COMMANDS: &[Command] = &[
     Command::not_yet("pscan", Request, "auto|3|4|5", "auto, 3, 4 or 5").or("auto").but(&["auto"]),
     Command::not_yet("icc", Request, "profile[,intent[,bpc 0|1[,dither 0|1]]]", "a profile's name"),
     Command::not_yet("iccEmbed", Request, "0|1", SWITCH).or("0").but(&["0"]),
-    Command::not_yet("pathEmbed", Request, "0|1", SWITCH).or("0").but(&["0"]),
+    Command::done("pathEmbed", Request, "0|1", SWITCH, clips::path_embed).or("0"),
     Command::not_yet("xmpEmbed", Request, "0|1", SWITCH).or("0").but(&["0"]),
     Command::done(
         "dpr",

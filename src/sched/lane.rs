@@ -300,7 +300,8 @@ fn take(shared: &Shared, lane: &Lane, step: Step) {
         let gate = &pending.gate;
         let size = image.size();
         let image = Arc::new(image);
-        let extras = Extras { density: pending.plan.embed.density };
+        let Embed { density, paths } = pending.plan.embed.clone();
+        let extras = Extras { density, paths };
         let mut converted: Option<(Vec<Pass>, Image)> = None;
         let fits = |spec: &EncodeSpec| gate.gives_way || shared.pace.fits(spec, size, room(shared, gate));
         let (bytes, verdict) = climb(&pending.plan.encode, fits, |spec| {

@@ -169,7 +169,7 @@ impl Service {
                     PixelType::Rgb => "RGB",
                 },
             ),
-            pair("image.pathEmbed", 0),
+            pair("image.pathEmbed", u8::from(commands.clips.embeds)),
         ];
         if let Some(density) = plan.embed.density {
             out.push(pair("image.printRes", density.dpi()));

@@ -75,14 +75,14 @@ fn sets_are_documents() {
             xml,
             "<set pv=\"1.0\" type=\"img\" n=\"Co/A\"><item dx=\"60\" dy=\"40\"><i n=\"Co/A\"/></item></set>\n",
         ),
-        ("Co/R?req=set,xml&imageSet={A;sub/B;two,{A,A},<%26}", xml, "type=\"media_set\""),
+        ("Co/R?req=set,xml&imageSet={A;sub/B;two,{A,A},%3C%26}", xml, "type=\"media_set\""),
         (
-            "Co/R?req=set,xml&imageSet={A;sub/B;two,{A,A},<%26}",
+            "Co/R?req=set,xml&imageSet={A;sub/B;two,{A,A},%3C%26}",
             xml,
             "<item dx=\"60\" dy=\"40\" label=\"two\"><i n=\"A\"/><s n=\"sub/B\"/></item>",
         ),
-        ("Co/R?req=set,xml&imageSet={A;sub/B;two,{A,A},<%26}", xml, "<item><set type=\"unknown\"><item dx="),
-        ("Co/R?req=set,xml&imageSet={A;sub/B;two,{A,A},<%26}", xml, "<i n=\"&lt;&amp;\"/>"),
+        ("Co/R?req=set,xml&imageSet={A;sub/B;two,{A,A},%3C%26}", xml, "<item><set type=\"unknown\"><item dx="),
+        ("Co/R?req=set,xml&imageSet={A;sub/B;two,{A,A},%3C%26}", xml, "<i n=\"&lt;&amp;\"/>"),
     ] {
         check(&site, request, mime, short, &[words]);
     }

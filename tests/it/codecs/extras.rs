@@ -11,7 +11,7 @@ use super::{jpeg, probe};
 fn densities_come_back() {
     let image = computed(Size::new(20, 10), PixelFormat::RGB);
     for (dpi, in_jpeg) in [(2.0, 2.0), (72.0, 72.0), (300.0, 300.0), (71.5, 72.0), (65_535.0, 65_535.0)] {
-        let extras = Extras { density: Density::from_dpi(dpi) };
+        let extras = Extras { density: Density::from_dpi(dpi), ..Extras::default() };
         let back = |spec| probe(&codec::encode_with(&image, &spec, &extras).expect("bytes")).density.map(Density::dpi);
         assert_eq!(back(jpeg(80, Chroma::Half, false)), Some(in_jpeg), "{dpi}");
         // PNG counts in whole pixels a metre.

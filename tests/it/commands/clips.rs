@@ -42,7 +42,7 @@ pub(super) fn paths() -> Arc<[SourcePath]> {
 
 fn parsed(query: &str) -> Commands {
     let commands = request::parse(query, &company()).unwrap_or_else(|e| panic!("{query}: {e}"));
-    assert_eq!(commands.wants_paths(), query.contains("PathE"), "{query}");
+    assert_eq!(commands.wants_paths(), query.contains("PathE") || query.contains("pathEmbed=1"), "{query}");
     commands.with_paths(&paths())
 }
 
@@ -175,6 +175,26 @@ fn several_paths_leave_what_all_of_them_leave() {
     let flat = rendered(&format!("{left}&bgc=ff0000&fmt=png"), None);
     let at = |x: usize| [0, 1, 2].map(|c| flat.planes()[c].row(9)[x]);
     assert_eq!((at(10), at(100)), ([90; 3], [255, 0, 0]));
+}
+
+#[test]
+fn embedded_paths_lie_where_the_picture_does() {
+    let of = |query: &str| planned(query, PixelFormat::RGB).unwrap_or_else(|e| panic!("{query}: {e}")).embed.paths;
+    assert!(of("").is_empty() && of("pathEmbed=0").is_empty());
+    let bounds = |query: &str| {
+        let paths = of(query);
+        assert_eq!(paths.iter().map(|path| path.name.as_str()).collect::<Vec<_>>(), ["Bag", "Wedge"], "{query}");
+        let [least, most] = paths[1].path.bounds().expect("points");
+        #[expect(clippy::cast_possible_truncation, reason = "small")]
+        [least, most].map(|point| point.map(|v| (v / SourcePath::UNITS_PER_PX as f64).round() as i64))
+    };
+    assert_eq!(bounds("pathEmbed=1"), [[0, 0], [60, 40]]);
+    assert_eq!(bounds("pathEmbed=1&wid=60"), [[0, 0], [30, 20]]);
+    assert_eq!(bounds("pathEmbed=1&rotate=90"), [[40, 0], [80, 60]]);
+    assert_eq!(bounds("pathEmbed=1&flip=lr&extend=10,20,0,0&bgc=ff0000"), [[60, 20], [120, 60]]);
+    assert_eq!(bounds("pathEmbed=1&crop=10,0,60,60&hei=120&wid=120"), [[20, 30], [80, 70]]);
+    assert_eq!(bounds("pathEmbed=1&rect=10,5,50,50"), [[-10, -5], [50, 35]]);
+    assert_eq!(bounds("pathEmbed=1&rect=10,5,50,50&op_sharpen=1"), [[-10, -5], [50, 35]]);
 }
 
 #[test]

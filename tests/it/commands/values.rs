@@ -138,6 +138,7 @@ pub(super) const ROWS: &[Row] = &[
     row("opac", &["0", "100", "90,70"], &["101", "-1", "1,101", "1,1,1", "0.5", "50,"], &[]),
     row("mask", &["M", "Co/M", "/Other/M.png"], &["", "/", "a,b", "a?b"], &["is(x?y)", "IS{x}", "(http://a/b)"]),
     row("imageSet", &["{A}", "{{A},{B}}", "{A,B;C}"], &["A", "{", "{}", "{A", "{A;}", "{A},{B}", "{A}}"], &[]),
+    row("pathEmbed", &["0", "1"], &["2", "-1", "1,1", "true", "01"], &[]),
     row("maskUse", &["norm", "INVERT", "off"], &["0", "on", "norm,off"], &[]),
     row("hide", &["0", "1"], &["2", "-1", "1,1", "true", "01"], &[]),
     row("anchor", PLACE_GOOD, PLACE_BAD, &[]),

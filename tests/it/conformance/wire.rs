@@ -135,7 +135,7 @@ impl InProcess {
         let plan = Arc::new(request::plan(&commands, &header, company, &decision)?);
         let source = Arc::new(codec::decode(&bytes, &header, plan.decode)?);
         let ladder = EncodeLadder { candidates: Vec::new(), ..plan.encode };
-        let extras = Extras { density: plan.embed.density };
+        let extras = Extras { density: plan.embed.density, paths: plan.embed.paths.clone() };
         let image = run(&Scalar, Job { source, plans: vec![plan], cancel: Cancel::default() }).images.remove(0)?;
         let (body, verdict) = climb(&ladder, |_| true, |spec| codec::encode_with(&image, spec, &extras))?;
         let mut headers = vec![(String::from("content-type"), verdict.served.mime().to_owned())];
