@@ -61,6 +61,27 @@ impl Clips {
         names.iter().filter_map(|name| self.source.iter().find(|path| path.name == *name)).map(|found| &found.path)
     }
 
+    /// # Errors
+    /// `Command`: paths of more than [`limits::PATH_POINTS_MAX`] points cut one picture, or go with one, which would take
+    /// long.
+    pub(super) fn check(&self) -> Result<()> {
+        let refused = |key, points: usize| {
+            let want = format!("paths of at most {} points in all", limits::PATH_POINTS_MAX);
+            Err(Error::command(key, &format!("{points} points"), want))
+        };
+        for clip in [&self.layer, &self.composite] {
+            let own = [&clip.path, &clip.path_x].into_iter().flatten();
+            let named = [&clip.names, &clip.names_x].into_iter().flat_map(|names| self.named(names));
+            let points: usize = own.chain(named).map(Path::points).sum();
+            if points > limits::PATH_POINTS_MAX {
+                return refused("clipPathE", points);
+            }
+        }
+        let embedded = self.source.iter().filter(|path| self.embeds && path.is_closed);
+        let points = embedded.map(|path| path.path.points()).sum();
+        if points > limits::PATH_POINTS_MAX { refused("pathEmbed", points) } else { Ok(()) }
+    }
+
     /// `crop` as far as it lies in the boxes of the paths named by `cropPathE`; pixels of the source.
     ///
     /// # Errors
@@ -245,7 +266,12 @@ pub(super) fn crop_path_e(commands: &mut Commands, value: &str) -> Answer {
 /// Names in printable ASCII.
 fn names(value: &str) -> Result<Vec<String>, Refused> {
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| (b' '..=b'~').contains(&b));
-    let names: Vec<String> = value.split(',').map(str::to_owned).collect();
-    let fits = names.len() <= limits::PATH_NAMES_MAX && names.iter().all(|name| is_name(name));
-    if fits { Ok(names) } else { Err(Refused::Bad) }
+    let mut names: Vec<String> = value.split(',').map(str::to_owned).collect();
+    if names.len() > limits::PATH_NAMES_MAX || !names.iter().all(|name| is_name(name)) {
+        return Err(Refused::Bad);
+    }
+    // Twice the same leaves what it leaves once.
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
 }

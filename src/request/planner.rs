@@ -73,6 +73,7 @@ pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &
     check_ceilings(layout.view)?;
     commands.effects.check(&layout)?;
     check_growth(commands, &layout)?;
+    commands.clips.check()?;
 
     let order = Order { commands, header, company, layout: &layout, encode: &requested, converts_to };
     let (decode, mut passes) = order.passes();

@@ -6,6 +6,7 @@ use calotype::decide::{Hints, decide};
 use calotype::engine::scalar::Scalar;
 use calotype::engine::{Cancel, Job, run};
 use calotype::error::Error;
+use calotype::limits;
 use calotype::pixel::{Image, Outline, Path, Piece, PixelFormat, Plane, Size};
 use calotype::plan::{Header, Mask, Pass, Plan, Side, SourcePath};
 use calotype::request::{self, Commands};
@@ -175,6 +176,32 @@ fn several_paths_leave_what_all_of_them_leave() {
     let flat = rendered(&format!("{left}&bgc=ff0000&fmt=png"), None);
     let at = |x: usize| [0, 1, 2].map(|c| flat.planes()[c].row(9)[x]);
     assert_eq!((at(10), at(100)), ([90; 3], [255, 0, 0]));
+}
+
+#[test]
+fn paths_are_bounded_together() {
+    let points = |count: i64| {
+        let pieces = (0..count).map(|i| Piece::Line([i << 16, (i * i % 80) << 16])).collect();
+        Path { outlines: vec![Outline { start: [0; 2], pieces }] }
+    };
+    let source = |name: &str, count| SourcePath { name: name.to_owned(), path: points(count), is_closed: true };
+    let paths: Arc<[SourcePath]> = [source("a", 10_000), source("b", 10_000)].to_vec().into();
+    let outcome = |query: &str| {
+        let (company, header) = (company(), header("P"));
+        let commands = request::parse(query, &company).expect(query).with_paths(&paths);
+        let decision = decide(&commands, &header, &company, &Hints::default())?;
+        request::plan(&commands, &header, &company, &decision)
+    };
+    assert!(outcome("clipPathE=a,a,a,a").is_ok() && outcome("clipPathE=b&layer=0&clipPathE=a").is_ok());
+    for query in ["clipPathE=a,b", "clipPathE=a&clipXPathE=b"] {
+        let error = outcome(query).expect_err(query).to_string();
+        assert!(error.contains("clipPathE") && error.contains("20002 points"), "{query}: {error}");
+    }
+    let error = outcome("pathEmbed=1").expect_err("too many").to_string();
+    assert!(error.contains("pathEmbed=\"20002 points\""), "{error}");
+    let fits = "a,".repeat(limits::PATH_NAMES_MAX - 1) + "a";
+    assert!(request::parse(&format!("clipPathE={fits}"), &company()).is_ok());
+    assert!(request::parse(&format!("clipPathE={fits},a"), &company()).is_err());
 }
 
 #[test]
