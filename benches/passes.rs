@@ -4,9 +4,11 @@
 //! criterion's groups, `pass/engine/case`; `-- figures` prints the figures alone, `-- gpu` those of the GPU alone,
 //! `-- <filter>` runs groups alone. Each bench checks its answer against the oracle once before it is timed.
 
+mod turns;
+
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use calotype::codec;
 use calotype::engine::gpu::{Choice, Gpu};
@@ -20,6 +22,7 @@ use calotype::plan::{
 };
 use criterion::{Criterion, Throughput};
 use fast_image_resize as fir;
+use turns::{alternate, median, ms, once};
 
 const SOURCE: Size = Size::new(2048, 1358);
 const VIEW: Size = Size::new(754, 500);
@@ -154,53 +157,6 @@ fn gpu_figures() {
         }
     }
     println!();
-}
-
-/// Times `a` and `b` in turns, so that whatever else the machine does falls on both; prints both medians and their
-/// ratio.
-fn alternate(a_name: &str, mut a: impl FnMut(), b_name: &str, mut b: impl FnMut()) {
-    const WARM: usize = 3;
-    const ROUNDS: usize = 61;
-    let (mut a_times, mut b_times) = (Vec::with_capacity(ROUNDS), Vec::with_capacity(ROUNDS));
-    for round in 0..WARM + ROUNDS {
-        let (at, bt) = (time(&mut a), time(&mut b));
-        if round >= WARM {
-            a_times.push(at);
-            b_times.push(bt);
-        }
-    }
-    let (at, bt) = (median(&mut a_times), median(&mut b_times));
-    let (quarter, three) = (ROUNDS / 4, ROUNDS - 1 - ROUNDS / 4);
-    println!(
-        "  {a_name} {} ({} to {}) | {b_name} {} ({} to {}) | ratio {:.2}",
-        ms(at),
-        ms(a_times[quarter]),
-        ms(a_times[three]),
-        ms(bt),
-        ms(b_times[quarter]),
-        ms(b_times[three]),
-        at.as_secs_f64() / bt.as_secs_f64()
-    );
-}
-
-fn once(name: &str, mut a: impl FnMut()) {
-    let mut times: Vec<Duration> = (0..15).map(|_| time(&mut a)).collect();
-    println!("  {name}: {}", ms(median(&mut times)));
-}
-
-fn time(work: &mut impl FnMut()) -> Duration {
-    let start = Instant::now();
-    work();
-    start.elapsed()
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
-fn ms(time: Duration) -> String {
-    format!("{:.3} ms", time.as_secs_f64() * 1e3)
 }
 
 /// fast_image_resize, one thread, its best instructions, buffers reused.
