@@ -24,6 +24,7 @@ mod placement;
 mod property;
 mod quality;
 mod readme;
+mod reference;
 mod replies;
 mod shaders;
 mod smart;
