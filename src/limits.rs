@@ -87,6 +87,12 @@ pub const CONTENT_FILES_MAX: usize = 1024;
 pub const CONTENT_CHUNK_BYTES: usize = 128 << 10;
 /// Ranges of a static file in one reply; a request for more gets the whole file.
 pub const CONTENT_RANGES_MAX: usize = 16;
+/// Attribute files that one import reads …
+pub const IMPORT_CATALOGS_MAX: usize = 1000;
+/// … rows of one data file …
+pub const IMPORT_RECORDS_MAX: usize = 100_000;
+/// … and elements, attributes and texts of one rule set.
+pub const IMPORT_XML_NODES_MAX: u32 = 100_000;
 /// Open requests of one daemon; above it new connections wait in the kernel's backlog.
 pub const OPEN_REQUESTS_MAX: usize = 4096;
 /// Connections to the admin socket.

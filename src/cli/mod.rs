@@ -7,6 +7,8 @@ mod bench;
 mod daemon;
 mod doctor;
 mod front;
+mod import;
+mod import_catalog;
 mod log;
 mod render;
 mod up;
@@ -42,6 +44,8 @@ enum Command {
     Render(render::RenderArgs),
     /// Adapters, engines checked against the oracle, codecs and limits; exit 1 when something is unfit to serve
     Doctor(doctor::DoctorArgs),
+    /// The original's catalogs to a configuration, with a report on every line; exit 1 when something is left out
+    ImportCatalog(import_catalog::ImportArgs),
     /// Load on a server: how many requests it serves, and how long they take; exit 1 when none is served
     Bench(bench::BenchArgs),
 }
@@ -87,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Front(args) => front::run(args),
         Command::Render(args) => render::run(args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::ImportCatalog(args) => import_catalog::run(args),
         Command::Bench(args) => bench::run(args),
     };
     match result {

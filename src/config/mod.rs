@@ -168,6 +168,18 @@ impl Config {
         Ok(config)
     }
 
+    /// What a file of this text says, and nothing else.
+    ///
+    /// # Errors
+    /// `Config`, as [`Self::load`].
+    pub fn from_text(text: &str) -> Result<Self> {
+        let fault = |cause: toml::de::Error| Error::Config {
+            key: String::from("text"),
+            problem: cause.message().lines().collect::<Vec<_>>().join(", "),
+        };
+        Self::from_table(text.parse::<Table>().map_err(fault)?, std::iter::empty(), &Flags::default())
+    }
+
     /// Defaults, and the computed demo pictures as the only company.
     pub fn demo() -> Self {
         Self { daemon: Daemon::default(), cache: Cache::default(), front: Front::default(), catalog: demo_catalog() }

@@ -16,6 +16,7 @@ mod golden;
 mod gpu;
 mod hostile;
 mod http;
+mod import;
 mod load;
 mod masks;
 mod nginx;

@@ -78,6 +78,7 @@ const QUARANTINE: &[(&str, &str)] = &[
     ("hdrhistogram", "load"),
     ("clap", "cli"),
     ("indicatif", "cli"),
+    ("roxmltree", "cli"),
 ];
 
 /// Rooms that may hold `unsafe`, each because its first lines say why.
