@@ -4,6 +4,7 @@
 //! downstream of a `Plan` reads the URL again; passes come in the order that [`Pass`] allows.
 
 mod operations;
+mod trim;
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ pub use operations::{
     Cover, Grain, Grow, Grown, Mask, MaskUse, Morph, Noise, Point, Rotation, Side, SourcePath, Tint, Turn, Unsharp,
     masked,
 };
+pub use trim::{Traits, Trim, Trims};
 
 use crate::kernel::{Axis, Kernel};
 use crate::pixel::{Chroma, Density, PixelFormat, Ratio, Size, WorkingSpace, YcbcrForm};
@@ -408,12 +410,14 @@ pub struct EncodeLadder {
     pub candidates: Vec<EncodeSpec>,
     /// Bytes that the format asked for may have: a JPEG that has more is made again, worse. Others have none.
     pub jpeg_bytes_max: Option<u64>,
+    /// How candidates follow the picture.
+    pub trims: Trims,
 }
 
 impl EncodeLadder {
     /// Only the format asked for.
     pub fn only(requested: EncodeSpec) -> Self {
-        Self { requested, candidates: Vec::new(), jpeg_bytes_max: None }
+        Self { requested, candidates: Vec::new(), jpeg_bytes_max: None, trims: Trims::default() }
     }
 }
 
@@ -557,7 +561,7 @@ impl FormatReason {
 
 /// Raise it whenever the same plan comes to other bytes than before: another encoder or release of one, another default
 /// of it, a pass that rounds differently. Stored renditions of other revisions are not found again.
-pub const REVISION: u32 = 3;
+pub const REVISION: u32 = 4;
 
 /// One rendition, completely: what to decode, which passes, how to encode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

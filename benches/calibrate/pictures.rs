@@ -6,22 +6,24 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use calotype::catalog::{Company, SourceRoot};
 use calotype::codec::{self, Allow};
-use calotype::decide::{self, Hints};
+use calotype::config::{Config, EngineChoice};
+use calotype::decide::Hints;
 use calotype::engine::scalar;
-use calotype::engine::simd::Simd;
-use calotype::engine::{self, Cancel, Job};
 use calotype::kernel::{Axis, Kernel};
-use calotype::pixel::{Image, Model, PixelFormat, Size, WorkingSpace};
-use calotype::plan::{DecodeAs, EncodeSpec, Header, Resample, SourceFormat};
-use calotype::{limits, request};
+use calotype::limits;
+use calotype::pixel::{Image, PixelFormat, Size, WorkingSpace};
+use calotype::plan::{DecodeAs, Header, Resample, SourceFormat};
+use calotype::service::{ImageRequest, Service};
+use tokio::runtime::Runtime;
 
 #[path = "../stored.rs"]
 mod stored;
 
-use stored::as_stored;
+pub(crate) use stored::as_stored;
 
 /// A source and the size it is wanted in.
 pub(crate) struct Case {
@@ -165,11 +167,6 @@ pub(crate) fn cjpeg(image: &Image, quality: u8) -> Vec<u8> {
     std::fs::read(path("out.jpg")).expect("what cjpeg wrote")
 }
 
-/// The file of R G B (or grey) by `spec`.
-pub(crate) fn encoded(rgb: &Image, spec: &EncodeSpec) -> Vec<u8> {
-    codec::encode(&as_stored(rgb, spec), spec).expect("bytes")
-}
-
 /// Their mean; 0 of none.
 pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, n) = values.fold((0.0, 0), |(sum, n), v| (sum + v, n + 1));
@@ -184,30 +181,48 @@ pub(crate) struct Served {
     pub(crate) above: [f64; 2],
 }
 
-/// What a client who reads `accept` gets of a case at `quality`, through the product's own decisions.
-pub(crate) fn served(case: &Case, accept: &str, quality: u8) -> Served {
+/// The product over the corpus: a company a folder, nothing cached.
+pub(crate) struct Product {
+    service: Arc<Service>,
+    runtime: Runtime,
+}
+
+impl Product {
+    pub(crate) fn new(corpus: &Path) -> Self {
+        let mut config = Config::demo();
+        config.daemon.engine = EngineChoice::Simd;
+        for folder in ["photos", "cid22"] {
+            let company = Company::new(folder, SourceRoot::Dir(corpus.join(folder)));
+            config.catalog.companies.insert(company.root_id.clone(), company);
+        }
+        let runtime = Runtime::new().expect("a runtime");
+        let inside = runtime.enter();
+        let service = Service::try_new(&config).expect("a service");
+        drop(inside);
+        Self { service, runtime }
+    }
+
+    fn ask(&self, case: &Case, query: &str, accept: &str) -> Vec<u8> {
+        let folder = case.path.parent().and_then(Path::file_name).expect("a folder of the corpus").to_string_lossy();
+        let path = format!("/{folder}/{}", case.name);
+        let hints = Hints::from_headers([("accept", accept)]);
+        let request = ImageRequest { path, query: query.to_owned(), hints, ..ImageRequest::default() };
+        let deadline = Instant::now() + Duration::from_secs(600);
+        let rendition = self.runtime.block_on(self.service.image(&request, deadline)).expect("a rendition");
+        rendition.bytes.to_vec()
+    }
+}
+
+/// What a client who reads `accept` gets of a case at `quality`.
+pub(crate) fn served(product: &Product, case: &Case, accept: &str, quality: u8) -> Served {
     let (bytes, header) = source(case);
     let size = wanted(header.size, case.side);
     let reference = reference(&bytes, &header, size);
-    let company = Company::new("bench", SourceRoot::Demo);
-    let query = format!("wid={}&hei={}&fit=stretch&qlt={quality}&bfc=on", size.w, size.h);
-    let commands = request::parse(&query, &company).expect("a query of ours");
-    let hints = Hints::from_headers([("accept", accept)]);
-    let decision = decide::decide(&commands, &header, &company, &hints).expect("a query of ours");
-    let plan = request::plan(&commands, &header, &company, &decision).expect("a query of ours");
-    let source = Arc::new(codec::decode(&bytes, &header, plan.decode).expect("a picture of the corpus"));
-    let ladder = plan.encode.clone();
-    let job = Job { source, plans: vec![Arc::new(plan)], cancel: Cancel::default() };
-    let image = engine::run(&Simd::new(), job).images.remove(0).expect("nothing cancels it");
-    let image = match image.format().model {
-        Model::Ycbcr(_) => scalar::ycbcr_to_rgb(&image),
-        Model::Grey | Model::Rgb | Model::Yuv | Model::Cmyk => image,
-    };
-    let requested = encoded(&image, &ladder.requested);
-    let candidate = encoded(&image, &ladder.candidates[0]);
-    let served = if candidate.len() < requested.len() { &candidate } else { &requested };
+    let query = format!("wid={}&hei={}&fit=stretch&qlt={quality}&cache=off,off", size.w, size.h);
+    let requested = product.ask(case, &format!("{query}&bfc=off"), accept);
+    let served = product.ask(case, &format!("{query}&bfc=on"), accept);
     let score = |bytes: &[u8]| score(&reference, &shown(bytes));
-    let own = score(served);
+    let own = score(&served);
     let others = [&cjpeg(&reference, quality), &requested];
     Served {
         saved: others.map(|bytes| 1.0 - served.len() as f64 / bytes.len() as f64),

@@ -29,7 +29,7 @@ use std::path::PathBuf;
 
 use crate::error::{Error, Result, shortened};
 use crate::limits;
-use crate::pixel::{Density, Image, PixelFormat, Size};
+use crate::pixel::{self, Density, Image, Model, PixelFormat, Plane, Size};
 use crate::plan::{DecodeAs, EncodeSpec, Header, SourceFormat, SourcePath};
 
 pub use bounds::{decode_bytes_max, encode_bytes_max};
@@ -169,6 +169,21 @@ pub fn encode_with(image: &Image, spec: &EncodeSpec, extras: &Extras) -> Result<
         #[cfg(not(feature = "jpegxr"))]
         EncodeSpec::JpegXr { .. } | EncodeSpec::JpegXrLossless => refuse(String::from("not built in: feature jpegxr")),
     }
+}
+
+/// Share of luma's neighbours, right and below, that differ by one level at most, 0 to 1; `None` for ink, and for a single
+/// pixel.
+pub fn flat_share(image: &Image) -> Option<f64> {
+    let (flat, all) = match (image.format().model, image.planes()) {
+        (Model::Grey | Model::Ycbcr(_) | Model::Yuv, [luma, ..]) => rows::flat_neighbours(luma),
+        (Model::Rgb, [r, g, b, ..]) => {
+            let rgb = r.data().iter().zip(g.data()).zip(b.data());
+            let luma = rgb.map(|((r, g), b)| pixel::luma([*r, *g, *b])).collect();
+            rows::flat_neighbours(&Plane::from_vec(image.size(), luma))
+        }
+        (_, _) => return None,
+    };
+    (all > 0).then(|| flat as f64 / all as f64)
 }
 
 /// Name and version of every codec and of the colour library, for `doctor`: what the lock file pins.

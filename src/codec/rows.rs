@@ -226,6 +226,16 @@ pub(super) fn neighbour_differences(plane: &Plane<u8>) -> (u64, u64) {
     (across + down, (h * (w - 1) + w * (h - 1)) as u64)
 }
 
+/// Neighbours, right and below, that differ by one level at most: how many, and of how many.
+pub(super) fn flat_neighbours(plane: &Plane<u8>) -> (u64, u64) {
+    let Size { w, h } = plane.size();
+    let (w, h) = (w as usize, h as usize);
+    let flat = |a: &[u8], b: &[u8]| -> u64 { a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b) <= 1)).sum() };
+    let across: u64 = plane.data().chunks_exact(w).map(|row| flat(row, &row[1..])).sum();
+    let down = flat(plane.data(), &plane.data()[w..]);
+    (across + down, (h * (w - 1) + w * (h - 1)) as u64)
+}
+
 fn zip_planes<const N: usize>(planes: [&Plane<u8>; N]) -> Vec<u8> {
     let samples = planes[0].size().samples();
     let mut out = vec![0; samples * N];

@@ -12,7 +12,8 @@ use crate::catalog::{Company, NetworkSignal};
 use crate::error::Result;
 use crate::pixel::{Chroma, Ratio, Size};
 use crate::plan::{
-    AvifEffort, Decision, DprReason, EncodeLadder, EncodeSpec, FormatReason, Header, JpegQuality, Network, WebpQuality,
+    AvifEffort, Decision, DprReason, EncodeLadder, EncodeSpec, FormatReason, Header, JpegQuality, Network, Trims,
+    WebpQuality,
 };
 use crate::request::{self, Commands, Dpr, OutputFormat, Screen};
 
@@ -225,7 +226,13 @@ fn ladder(
     if candidates.is_empty() {
         return only(FormatReason::Unsupported);
     }
-    (EncodeLadder { candidates, ..EncodeLadder::only(requested) }, FormatReason::Candidates)
+    // Others are not measured.
+    let trims = if let EncodeSpec::Jpeg { quality, chroma: Chroma::Half, .. } = requested {
+        Trims { webp: Some(quality::webp_trim(quality, view)), avif: Some(quality::avif_trim(quality, view)) }
+    } else {
+        Trims::default()
+    };
+    (EncodeLadder { candidates, trims, ..EncodeLadder::only(requested) }, FormatReason::Candidates)
 }
 
 /// What a candidate must look like.

@@ -4,10 +4,10 @@
 //! what another codec needs for the same mean SSIMULACRA2. Between their rows, and between sizes, the value is linear.
 
 use crate::pixel::{Chroma, Size};
-use crate::plan::{AvifQuantiser, Jpeg2000Quality, JpegQuality, JpegXrQuantiser, WebpQuality};
+use crate::plan::{AvifQuantiser, Jpeg2000Quality, JpegQuality, JpegXrQuantiser, Trim, WebpQuality};
 
 /// Rows of a map for pictures of one size: JPEG quality, the other codec's.
-type Rows = [(u8, u16); 9];
+type Rows = [(u8, i32); 9];
 
 /// Pixels of the pictures that the rows were measured with, as [`log2_q8`] has them: longer sides of 500, 1000 and 2000 px.
 const SIZES_Q8: [i32; 3] = [17 * 256 + 128, 19 * 256 + 128, 21 * 256 + 128];
@@ -27,21 +27,89 @@ const AVIF_420: [Rows; 3] = [
     [(1, 630), (30, 360), (50, 281), (65, 232), (75, 174), (85, 111), (92, 60), (96, 23), (100, 0)],
     [(1, 630), (30, 359), (50, 273), (65, 219), (75, 154), (85, 93), (92, 47), (96, 15), (100, 0)],
 ];
+/// Rows of a trim: JPEG quality, mean log₂ of that JPEG's bits a pixel in 1/1000, and what one such bit more and a flat
+/// share of 1 more change: WebP's quality in hundredths, AVIF's quantiser in tenths.
+type TrimRows = [TrimRow; 7];
+type TrimRow = (u8, i32, i32, i32);
+
+/// Mean share of flat neighbours of those pictures in 1/1000, at each size.
+const FLAT_MILLI: [i32; 3] = [531, 621, 679];
+/// Trims of AVIF at 4:2:0, by ridge regression over the pictures behind the rows above (`docs/measurements.md`).
+const AVIF_TRIM: [TrimRows; 3] = [
+    [
+        (30, -1053, 10, 104),
+        (50, -563, 26, 123),
+        (65, -237, 39, 135),
+        (75, 45, 45, 128),
+        (85, 482, 40, 97),
+        (92, 962, 34, 74),
+        (96, 1515, 30, 63),
+    ],
+    [
+        (30, -1499, 10, 104),
+        (50, -996, 26, 123),
+        (65, -660, 39, 135),
+        (75, -368, 45, 128),
+        (85, 90, 40, 97),
+        (92, 599, 34, 74),
+        (96, 1196, 30, 63),
+    ],
+    [
+        (30, -1875, 10, 104),
+        (50, -1364, 26, 123),
+        (65, -1013, 39, 135),
+        (75, -705, 45, 128),
+        (85, -205, 40, 97),
+        (92, 327, 34, 74),
+        (96, 924, 30, 63),
+    ],
+];
+/// Trims of WebP: flat shares made it no better, and nothing did at 2000 px.
+const WEBP_TRIM: [TrimRows; 3] = [
+    [
+        (30, -1053, -317, 0),
+        (50, -563, -581, 0),
+        (65, -237, -736, 0),
+        (75, 45, -675, 0),
+        (85, 482, -528, 0),
+        (92, 962, -445, 0),
+        (96, 1515, -407, 0),
+    ],
+    [
+        (30, -1499, -317, 0),
+        (50, -996, -581, 0),
+        (65, -660, -736, 0),
+        (75, -368, -675, 0),
+        (85, 90, -528, 0),
+        (92, 599, -445, 0),
+        (96, 1196, -407, 0),
+    ],
+    [
+        (30, -1875, 0, 0),
+        (50, -1364, 0, 0),
+        (65, -1013, 0, 0),
+        (75, -705, 0, 0),
+        (85, -205, 0, 0),
+        (92, 327, 0, 0),
+        (96, 924, 0, 0),
+    ],
+];
+
 /// AVIF quantiser at 4:4:4; the rows of 60, 85 and 93 are measured at height 500.
-const AVIF_444: [(u8, u16); 6] = [(1, 63), (30, 44), (60, 29), (85, 17), (93, 10), (100, 2)];
+const AVIF_444: [(u8, i32); 6] = [(1, 63), (30, 44), (60, 29), (85, 17), (93, 10), (100, 2)];
 
 /// JPEG quality at 4:2:0 and JPEG 2000 quality in hundredths of a decibel: the same mean score as our own JPEG over 14
 /// photographs at height 500 (`docs/measurements.md`); the first row and the last continue the others.
-const JPEG_2000_420: [(u8, u16); 9] =
+const JPEG_2000_420: [(u8, i32); 9] =
     [(1, 2800), (30, 3941), (40, 4082), (60, 4254), (75, 4454), (85, 4648), (92, 4894), (97, 5190), (100, 5400)];
 /// The same for a JPEG at 4:4:4.
-const JPEG_2000_444: [(u8, u16); 7] =
+const JPEG_2000_444: [(u8, i32); 7] =
     [(1, 2850), (30, 4001), (60, 4333), (75, 4564), (85, 4806), (93, 5217), (100, 5700)];
 
 /// JPEG quality at 4:2:0 and JPEG XR quantiser, measured like those of JPEG 2000.
-const JPEG_XR_420: [(u8, u16); 7] = [(1, 110), (40, 66), (60, 58), (75, 50), (85, 42), (92, 33), (100, 12)];
+const JPEG_XR_420: [(u8, i32); 7] = [(1, 110), (40, 66), (60, 58), (75, 50), (85, 42), (92, 33), (100, 12)];
 /// The same for a JPEG at 4:4:4.
-const JPEG_XR_444: [(u8, u16); 6] = [(1, 110), (60, 55), (75, 45), (85, 36), (93, 22), (100, 4)];
+const JPEG_XR_444: [(u8, i32); 6] = [(1, 110), (60, 55), (75, 45), (85, 36), (93, 22), (100, 4)];
 
 /// The AVIF quantiser that looks like a JPEG of `quality` in a picture of `size`, both with that chroma.
 pub fn avif(quality: JpegQuality, chroma: Chroma, size: Size) -> AvifQuantiser {
@@ -58,7 +126,7 @@ pub fn jpeg2000(quality: JpegQuality, chroma: Chroma) -> Jpeg2000Quality {
         Chroma::Half => &JPEG_2000_420[..],
         Chroma::Full => &JPEG_2000_444,
     };
-    Jpeg2000Quality(interpolated(table, quality.0))
+    Jpeg2000Quality(u16::try_from(interpolated(table, quality.0)).unwrap_or(u16::MAX))
 }
 
 /// The JPEG XR quantiser that looks like a JPEG of `quality` with that chroma; between two, the finer one.
@@ -72,16 +140,39 @@ pub fn jpegxr(quality: JpegQuality, chroma: Chroma) -> JpegXrQuantiser {
 
 /// The WebP quality that looks like a JPEG of `quality` in a picture of `size`.
 pub fn webp(quality: JpegQuality, size: Size) -> WebpQuality {
-    WebpQuality(by_size(&WEBP, quality, size))
+    WebpQuality(u16::try_from(by_size(&WEBP, quality, size)).unwrap_or(10_000))
+}
+
+/// How a WebP that replaces a JPEG of `quality` follows the picture, of `size`.
+pub fn webp_trim(quality: JpegQuality, size: Size) -> Trim {
+    trim(&WEBP, &WEBP_TRIM, quality, size)
+}
+
+/// How an AVIF at 4:2:0 that replaces a JPEG of `quality` follows the picture, of `size`.
+pub fn avif_trim(quality: JpegQuality, size: Size) -> Trim {
+    trim(&AVIF_420, &AVIF_TRIM, quality, size)
+}
+
+fn trim(usual: &[Rows; 3], rows: &[TrimRows; 3], quality: JpegQuality, size: Size) -> Trim {
+    let of = |part: fn(&TrimRow) -> (u8, i32)| {
+        let tables = rows.each_ref().map(|rows| rows.each_ref().map(part));
+        by_size(&tables, quality, size)
+    };
+    Trim {
+        usual: by_size(usual, quality, size),
+        bits_milli: of(|row| (row.0, row.1)),
+        per_bit: of(|row| (row.0, row.2)),
+        flat_milli: by_size(&FLAT_MILLI.map(|flat| [(1, flat)]), quality, size),
+        per_flat: of(|row| (row.0, row.3)),
+    }
 }
 
 /// The value of `quality` between the rows of the two sizes that are nearest, beyond them that of the nearest.
-fn by_size(tables: &[Rows; 3], quality: JpegQuality, size: Size) -> u16 {
-    let [small, middle, large] = tables.each_ref().map(|rows| i32::from(interpolated(rows, quality.0)));
+fn by_size<const N: usize>(tables: &[[(u8, i32); N]; 3], quality: JpegQuality, size: Size) -> i32 {
+    let [small, middle, large] = tables.each_ref().map(|rows| interpolated(rows, quality.0));
     let at = log2_q8(size.pixels()).clamp(SIZES_Q8[0], SIZES_Q8[2]);
     let (from, low, high) = if at < SIZES_Q8[1] { (SIZES_Q8[0], small, middle) } else { (SIZES_Q8[1], middle, large) };
-    let value = low + ((high - low) * (at - from)).div_euclid(SIZES_Q8[1] - SIZES_Q8[0]);
-    u16::try_from(value).unwrap_or(0)
+    low + ((high - low) * (at - from)).div_euclid(SIZES_Q8[1] - SIZES_Q8[0])
 }
 
 /// log₂ in 1/256, linear between powers of two.
@@ -94,7 +185,7 @@ fn log2_q8(pixels: u64) -> i32 {
 }
 
 /// The value of a table with rising keys at `key`, rounded down; beyond its ends, that of its end.
-fn interpolated(table: &[(u8, u16)], key: u8) -> u16 {
+fn interpolated(table: &[(u8, i32)], key: u8) -> i32 {
     let after = table.partition_point(|(k, _)| *k < key);
     let (Some(&(k1, v1)), Some(&(k0, v0))) = (table.get(after), table.get(after.saturating_sub(1))) else {
         return table.last().map_or(0, |(_, v)| *v);
@@ -103,8 +194,7 @@ fn interpolated(table: &[(u8, u16)], key: u8) -> u16 {
         return v1;
     }
     let (share, whole) = (i32::from(key.saturating_sub(k0)), i32::from(k1 - k0));
-    let value = i32::from(v0) + ((i32::from(v1) - i32::from(v0)) * share).div_euclid(whole);
-    u16::try_from(value).unwrap_or(v1)
+    v0 + ((v1 - v0) * share).div_euclid(whole)
 }
 
 #[cfg(test)]
@@ -119,7 +209,7 @@ mod tests {
         for (rows, size) in WEBP.iter().zip(sizes) {
             for (key, value) in rows {
                 assert_eq!(interpolated(rows, *key), *value, "{key}");
-                let near = webp(JpegQuality(*key), size).0;
+                let near = i32::from(webp(JpegQuality(*key), size).0);
                 assert!(near.abs_diff(*value) <= 60, "{key} at {size}: {near}, row {value}");
             }
         }

@@ -304,18 +304,23 @@ fn take(shared: &Shared, lane: &Lane, step: Step) {
         let extras = Extras { density, paths };
         let mut converted: Option<(Vec<Pass>, Image)> = None;
         let fits = |spec: &EncodeSpec| gate.gives_way || shared.pace.fits(spec, size, room(shared, gate));
-        let (bytes, verdict) = climb(&pending.plan.encode, fits, |spec| {
-            gate.check(shared, "encode")?;
-            let begun = Instant::now();
-            let passes = conversion(image.format().model, spec);
-            if !passes.is_empty() && converted.as_ref().is_none_or(|(done, _)| *done != passes) {
-                converted = Some((passes.clone(), convert(shared, &image, &passes, gate)?));
-            }
-            let converted = converted.as_ref().filter(|_| !passes.is_empty());
-            let encoded = codec::encode_with(converted.map_or(&*image, |(_, image)| image), spec, &extras);
-            shared.pace.saw(spec, size, begun.elapsed());
-            encoded
-        })?;
+        let (bytes, verdict) = climb(
+            &pending.plan.encode,
+            fits,
+            || Some((size, codec::flat_share(&image)?)),
+            |spec| {
+                gate.check(shared, "encode")?;
+                let begun = Instant::now();
+                let passes = conversion(image.format().model, spec);
+                if !passes.is_empty() && converted.as_ref().is_none_or(|(done, _)| *done != passes) {
+                    converted = Some((passes.clone(), convert(shared, &image, &passes, gate)?));
+                }
+                let converted = converted.as_ref().filter(|_| !passes.is_empty());
+                let encoded = codec::encode_with(converted.map_or(&*image, |(_, image)| image), spec, &extras);
+                shared.pace.saw(spec, size, begun.elapsed());
+                encoded
+            },
+        )?;
         pending.timings.encode = start.elapsed();
         Ok(Rendered { bytes, verdict, timings: pending.timings, engine })
     });

@@ -38,7 +38,8 @@ pub(super) fn within(
     while job_bytes_max(source_bytes, header, &plans, threads) > bytes_max {
         let candidates = plans.iter().enumerate().flat_map(|(i, plan)| {
             let (_, format) = passes_bytes_max(header, plan);
-            let bytes = move |spec| codec::encode_bytes_max(plan.size, format.alpha, spec);
+            let finest = |spec| plan.encode.trims.finest(spec);
+            let bytes = move |spec| codec::encode_bytes_max(plan.size, format.alpha, &finest(spec));
             plan.encode.candidates.iter().enumerate().map(move |(c, spec)| (bytes(spec), i, c))
         });
         let Some((_, i, c)) = candidates.max() else { break };
@@ -53,9 +54,10 @@ const ENCODED_EXTRA_BYTES: u64 = 64 << 10;
 /// Bytes of one rendition's passes and encoder, the source's planes and the encoded bytes not counted.
 fn rendition_bytes_max(header: &Header, plan: &Plan) -> u64 {
     let (passes, format) = passes_bytes_max(header, plan);
-    let encode = std::iter::once(&plan.encode.requested)
-        .chain(&plan.encode.candidates)
-        .map(|spec| codec::encode_bytes_max(plan.size, format.alpha, spec))
+    let candidates = plan.encode.candidates.iter().map(|spec| plan.encode.trims.finest(spec));
+    let encode = std::iter::once(plan.encode.requested)
+        .chain(candidates)
+        .map(|spec| codec::encode_bytes_max(plan.size, format.alpha, &spec))
         .max();
     // Beside the planes to encode: the bytes of the format asked for, or of the best of its qualities so far, and R G B
     // made of Y Cb Cr for the others.

@@ -22,7 +22,7 @@ use calotype::plan::{DecodeAs, EncodeSpec, Header, JpegQuality, SourceFormat, We
 
 use make::computed;
 
-pub(crate) use crate::quality::pictures::encoded as encode;
+use crate::quality::pictures::as_stored;
 
 const GREY_ALPHA: PixelFormat = PixelFormat { model: Model::Grey, alpha: true };
 const YCBCR: PixelFormat = PixelFormat { model: Model::Ycbcr(Chroma::Full), alpha: false };
@@ -53,6 +53,11 @@ pub(crate) fn corpus() -> Option<PathBuf> {
         println!("CORPUS is not set: computed pictures only");
     }
     corpus
+}
+
+/// The file of R G B (or grey) by `spec`.
+pub(crate) fn encode(image: &Image, spec: &EncodeSpec) -> Vec<u8> {
+    codec::encode(&as_stored(image, spec), spec).expect("bytes")
 }
 
 fn jpeg(quality: u8, chroma: Chroma, progressive: bool) -> EncodeSpec {

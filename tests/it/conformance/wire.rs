@@ -137,7 +137,7 @@ impl InProcess {
         let ladder = EncodeLadder { candidates: Vec::new(), ..plan.encode };
         let extras = Extras { density: plan.embed.density, paths: plan.embed.paths.clone() };
         let image = run(&Scalar, Job { source, plans: vec![plan], cancel: Cancel::default() }).images.remove(0)?;
-        let (body, verdict) = climb(&ladder, |_| true, |spec| codec::encode_with(&image, spec, &extras))?;
+        let (body, verdict) = climb(&ladder, |_| true, || None, |spec| codec::encode_with(&image, spec, &extras))?;
         let mut headers = vec![(String::from("content-type"), verdict.served.mime().to_owned())];
         if !commands.ignored.is_empty() {
             headers.push((String::from("x-image-serving-ignored"), commands.ignored.join(", ")));
