@@ -10,7 +10,8 @@ use calotype::codec::{self, Allow};
 use calotype::limits;
 use calotype::pixel::{Chroma, Image, PixelFormat, Size, testcard};
 use calotype::plan::{
-    AvifEffort, AvifQuantiser, DecodeAs, EncodeSpec, Header, Jpeg2000Quality, JpegQuality, SourceFormat, WebpQuality,
+    AvifEffort, AvifQuantiser, DecodeAs, EncodeSpec, Header, Jpeg2000Quality, JpegQuality, Palette, PaletteKind,
+    SourceFormat, WebpQuality,
 };
 use criterion::{Criterion, Throughput};
 
@@ -73,6 +74,7 @@ fn decoding(criterion: &mut Criterion) {
 
 fn encoding(criterion: &mut Criterion) {
     let photo = testcard::photo(VIEW, 7);
+    let palette = Palette { kind: PaletteKind::Adaptive, diffuses: true, colours: 256 };
     let mut group = criterion.benchmark_group("encode");
     group.sample_size(20).throughput(Throughput::Elements(VIEW.pixels()));
     for (name, spec) in [
@@ -89,6 +91,8 @@ fn encoding(criterion: &mut Criterion) {
         ("jpeg2000/q46", EncodeSpec::Jpeg2000 { quality: Jpeg2000Quality(4600) }),
         ("jpeg2000/lossless", EncodeSpec::Jpeg2000Lossless),
         ("png", EncodeSpec::Png),
+        ("png8", EncodeSpec::Png8 { palette }),
+        ("gif", EncodeSpec::Gif { palette }),
     ] {
         let planes = as_stored(&photo, &spec);
         let bytes = codec::encode(&planes, &spec).expect("a picture of ours");
@@ -100,7 +104,13 @@ fn encoding(criterion: &mut Criterion) {
             | EncodeSpec::Jpeg2000Lossless
             | EncodeSpec::JpegXr { .. }
             | EncodeSpec::JpegXrLossless => None,
-            EncodeSpec::Png | EncodeSpec::WebpLossless | EncodeSpec::Jpeg { .. } | EncodeSpec::Webp { .. } => {
+            EncodeSpec::Png
+            | EncodeSpec::Tiff { .. }
+            | EncodeSpec::Png8 { .. }
+            | EncodeSpec::Gif { .. }
+            | EncodeSpec::WebpLossless
+            | EncodeSpec::Jpeg { .. }
+            | EncodeSpec::Webp { .. } => {
                 let again = codec::decode(&bytes, &probe(&bytes), DecodeAs::Rgb).expect("bytes of ours");
                 Some(psnr(&photo, &again))
             }

@@ -18,7 +18,7 @@ use calotype::engine::{self, Cancel, Engine, Job};
 use calotype::kernel::{Axis, Kernel};
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, WorkingSpace, YcbcrForm, testcard};
 use calotype::plan::{
-    DecodeAs, Embed, EncodeLadder, EncodeSpec, Fill, Pass, Plan, Point, Resample, Tint, Unsharp, WebpQuality,
+    DecodeAs, EncodeLadder, EncodeSpec, Fill, Output, Pass, Plan, Point, Resample, Tint, Unsharp, WebpQuality,
 };
 use criterion::{Criterion, Throughput};
 use fast_image_resize as fir;
@@ -219,7 +219,7 @@ fn check(engine: &dyn Engine, source: &Arc<Image>, plan: &Arc<Plan>) {
 
 fn plan(source: &Image, size: Size, passes: Vec<Pass>) -> Arc<Plan> {
     let encode = EncodeLadder::only(EncodeSpec::Png);
-    Arc::new(Plan { source: source.size(), decode: DecodeAs::Native, size, passes, encode, embed: Embed::default() })
+    Arc::new(Plan { source: source.size(), decode: DecodeAs::Native, size, passes, encode, output: Output::default() })
 }
 
 /// The whole resize of [`SOURCE`] to [`VIEW`].

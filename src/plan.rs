@@ -4,6 +4,7 @@
 //! downstream of a `Plan` reads the URL again; passes come in the order that [`Pass`] allows.
 
 mod operations;
+mod output;
 mod trim;
 
 use std::hash::{Hash, Hasher};
@@ -15,6 +16,7 @@ pub use operations::{
     Cover, Grain, Grow, Grown, Mask, MaskUse, Morph, Noise, Point, Rotation, Side, SourcePath, Tint, Turn, Unsharp,
     masked,
 };
+pub use output::{Conversion, Intent, Output, Profile};
 pub use trim::{Traits, Trim, Trims};
 
 use crate::kernel::{Axis, Kernel};
@@ -291,6 +293,69 @@ impl AvifEffort {
     }
 }
 
+/// How a TIFF is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TiffPacking {
+    /// Not at all.
+    None,
+    /// LZW of differences.
+    Lzw,
+    /// Deflate of differences.
+    Zip,
+    /// JPEG; there is no alpha then.
+    Jpeg {
+        /// Quality.
+        quality: JpegQuality,
+        /// 4:2:0 or 4:4:4.
+        chroma: Chroma,
+    },
+}
+
+impl TiffPacking {
+    /// The protocol's own keyword.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Lzw => "lzw",
+            Self::Zip => "zip",
+            Self::Jpeg { .. } => "jpeg",
+        }
+    }
+}
+
+/// How a palette is made, and pixels by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Palette {
+    /// Where its colours come from.
+    pub kind: PaletteKind,
+    /// Whether what a pixel lacks goes to its neighbours.
+    pub diffuses: bool,
+    /// Colours at most, 2 to 256; beside a key for what is clear 255.
+    pub colours: u16,
+}
+
+/// Where the colours of a palette come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PaletteKind {
+    /// From the picture.
+    Adaptive,
+    /// The 216 that browsers once had.
+    Web,
+    /// The 256 of the Macintosh.
+    Mac,
+}
+
+impl PaletteKind {
+    /// The protocol's own keyword.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Adaptive => "adaptive",
+            Self::Web => "web",
+            Self::Mac => "mac",
+        }
+    }
+}
+
 /// How to encode a rendition. Alpha is encoded when the pixels have it and the format can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum EncodeSpec {
@@ -305,6 +370,21 @@ pub enum EncodeSpec {
     },
     /// PNG, 8 bits a channel.
     Png,
+    /// PNG by palette, 1 to 8 bits a pixel; its alpha is there or not.
+    Png8 {
+        /// Its colours.
+        palette: Palette,
+    },
+    /// GIF; its alpha is there or not.
+    Gif {
+        /// Its colours.
+        palette: Palette,
+    },
+    /// TIFF, 8 bits a channel.
+    Tiff {
+        /// Compression.
+        packing: TiffPacking,
+    },
     /// Lossy WebP, 4:2:0.
     Webp {
         /// Quality.
@@ -347,7 +427,9 @@ impl EncodeSpec {
     pub fn mime(&self) -> &'static str {
         match self {
             Self::Jpeg { .. } => "image/jpeg",
-            Self::Png => "image/png",
+            Self::Png | Self::Png8 { .. } => "image/png",
+            Self::Gif { .. } => "image/gif",
+            Self::Tiff { .. } => "image/tiff",
             Self::Webp { .. } | Self::WebpLossless => "image/webp",
             Self::Avif { .. } | Self::AvifLossless => "image/avif",
             Self::Jpeg2000 { .. } | Self::Jpeg2000Lossless => "image/jp2",
@@ -360,6 +442,9 @@ impl EncodeSpec {
         match self {
             Self::Jpeg { .. } => "jpeg",
             Self::Png => "png",
+            Self::Png8 { .. } => "png8",
+            Self::Gif { .. } => "gif",
+            Self::Tiff { .. } => "tiff",
             Self::Webp { .. } | Self::WebpLossless => "webp",
             Self::Avif { .. } | Self::AvifLossless => "avif",
             Self::Jpeg2000 { .. } | Self::Jpeg2000Lossless => "jpeg2000",
@@ -370,12 +455,17 @@ impl EncodeSpec {
     /// How colour is stored; `None`: R G B.
     pub fn form(&self) -> Option<YcbcrForm> {
         match self {
-            Self::Jpeg { chroma, .. } | Self::Avif { chroma, .. } => match chroma {
+            Self::Jpeg { chroma, .. }
+            | Self::Avif { chroma, .. }
+            | Self::Tiff { packing: TiffPacking::Jpeg { chroma, .. } } => match chroma {
                 Chroma::Full => Some(YcbcrForm::Full),
                 Chroma::Half => Some(YcbcrForm::Half),
             },
             Self::Webp { .. } => Some(YcbcrForm::Video),
             Self::Png
+            | Self::Png8 { .. }
+            | Self::Gif { .. }
+            | Self::Tiff { packing: TiffPacking::None | TiffPacking::Lzw | TiffPacking::Zip }
             | Self::WebpLossless
             | Self::AvifLossless
             | Self::Jpeg2000 { .. }
@@ -388,8 +478,9 @@ impl EncodeSpec {
     /// Largest side the format can hold, px.
     pub fn side_max(&self) -> u32 {
         match self {
-            Self::Jpeg { .. } => 65_535,
-            Self::Png => u32::MAX >> 1,
+            // A TIFF could have more, but not by JPEG, and not as our own source.
+            Self::Jpeg { .. } | Self::Gif { .. } | Self::Tiff { .. } => 65_535,
+            Self::Png | Self::Png8 { .. } => u32::MAX >> 1,
             Self::Webp { .. } | Self::WebpLossless => 16_383,
             // AV1 could have 65,536; libavif, by which most browsers read, takes no more than this.
             Self::Avif { .. } | Self::AvifLossless => 32_768,
@@ -576,17 +667,8 @@ pub struct Plan {
     pub passes: Vec<Pass>,
     /// How the result is encoded.
     pub encode: EncodeLadder,
-    /// What goes with it.
-    pub embed: Embed,
-}
-
-/// What a file says beside its pixels, where its format has a place for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Embed {
-    /// How large it is printed: JPEG, PNG.
-    pub density: Option<Density>,
-    /// Closed paths of the source where they lie in the reply, points in [`SourcePath::UNITS_PER_PX`]: JPEG.
-    pub paths: Vec<SourcePath>,
+    /// And with what.
+    pub output: Output,
 }
 
 impl Plan {

@@ -128,7 +128,9 @@ use calotype::codec::{self, Allow};
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, testcard};
 #[cfg(feature = "jpegxr")]
 use calotype::plan::JpegXrQuantiser;
-use calotype::plan::{DecodeAs, EncodeSpec, Jpeg2000Quality, JpegQuality, SourceFormat, WebpQuality};
+use calotype::plan::{
+    DecodeAs, EncodeSpec, Jpeg2000Quality, JpegQuality, Palette, PaletteKind, SourceFormat, TiffPacking, WebpQuality,
+};
 
 #[path = "../benches/stored.rs"]
 mod stored;
@@ -387,6 +389,31 @@ fn an_encode_holds_no_more_than_its_bound() {
                 codec::encode_bytes_max(size, image.alpha().is_some(), &EncodeSpec::Png),
                 size.pixels(),
             );
+        }
+    }
+    let palette = Palette { kind: PaletteKind::Adaptive, diffuses: true, colours: 256 };
+    for size in [SIZES[0], SIZES[1], Size::new(1500, 1000)] {
+        let photo = testcard::photo(size, 7);
+        for (name, image) in [("photo", &photo), ("noise", &noise(size)), ("alpha", &with_alpha(&noise(size)))] {
+            let packings =
+                [TiffPacking::None, TiffPacking::Lzw, TiffPacking::Zip].map(|packing| EncodeSpec::Tiff { packing });
+            let indexed = [EncodeSpec::Png8 { palette }, EncodeSpec::Gif { palette }];
+            for spec in indexed.into_iter().chain(packings) {
+                let (bytes, peak) = count::peak(|| codec::encode(image, &spec));
+                let what = format!("encode {spec:?} {name} {size} ({} bytes)", bytes.expect("bytes").len());
+                let bound = codec::encode_bytes_max(size, image.alpha().is_some(), &spec);
+                findings.compare(&what, peak, bound, size.pixels());
+            }
+        }
+    }
+    for size in [SIZES[0], SIZES[1], Size::new(1500, 1000)] {
+        for (name, image) in [("photo", &testcard::photo(size, 7)), ("noise", &noise(size))] {
+            for (quality, chroma) in [(80, Chroma::Half), (100, Chroma::Full)] {
+                let spec = EncodeSpec::Tiff { packing: TiffPacking::Jpeg { quality: JpegQuality(quality), chroma } };
+                let (bytes, peak) = count::peak(|| codec::encode(image, &spec));
+                let what = format!("encode {spec:?} {name} {size} ({} bytes)", bytes.expect("bytes").len());
+                findings.compare(&what, peak, codec::encode_bytes_max(size, false, &spec), size.pixels());
+            }
         }
     }
     // What libwebp holds grows with what it finds to write: noise, which it cannot help writing.

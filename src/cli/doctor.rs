@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{Axis, Kernel};
 use crate::limits;
 use crate::pixel::{Image, Size, WorkingSpace, testcard};
-use crate::plan::{DecodeAs, Embed, EncodeLadder, EncodeSpec, Fill, Pass, Plan, Resample};
+use crate::plan::{DecodeAs, EncodeLadder, EncodeSpec, Fill, Output, Pass, Plan, Resample};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct DoctorArgs {
@@ -123,6 +123,6 @@ fn plan(source: Size, size: Size, space: WorkingSpace) -> Plan {
             Pass::Place { canvas, x: 2, y: 2, fill: Fill::Opaque([255; 3]) },
         ],
         encode: EncodeLadder::only(EncodeSpec::Png),
-        embed: Embed::default(),
+        output: Output::default(),
     }
 }

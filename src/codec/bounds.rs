@@ -6,7 +6,7 @@
 use crate::codec::rows::Layout;
 use crate::limits;
 use crate::pixel::{Chroma, Size};
-use crate::plan::{EncodeSpec, Header, SourceFormat};
+use crate::plan::{EncodeSpec, Header, SourceFormat, TiffPacking};
 
 /// Huffman and inflate tables, strips under way, small vectors: whatever does not grow with the picture.
 const CONSTANT_BYTES: u64 = 2 << 20;
@@ -149,7 +149,7 @@ pub fn encode_bytes_max(size: Size, alpha: bool, spec: &EncodeSpec) -> u64 {
     let filled = |to: u32| u64::from(size.w.next_multiple_of(to)) * u64::from(size.h.next_multiple_of(to));
     let pixels = match *spec {
         // Three full-size rows' worth of samples, their blocks at 16 bits whatever the chroma; the bytes, in a vector
-        // that doubles, beside the blocks.
+        // that doubles, beside the blocks. The blocks once more, beside both files, is no more than that.
         EncodeSpec::Jpeg { quality, chroma, .. } => {
             let samples = match chroma {
                 Chroma::Full => 3 * filled(16),
@@ -159,6 +159,16 @@ pub fn encode_bytes_max(size: Size, alpha: bool, spec: &EncodeSpec) -> u64 {
         }
         // Interleaved, filtered, deflated, and put into chunks.
         EncodeSpec::Png => filled(1) * samples * 4,
+        // A strip of it all, beside the file that holds it.
+        EncodeSpec::Tiff { packing: TiffPacking::Jpeg { quality, chroma } } => {
+            let jpeg = EncodeSpec::Jpeg { quality, chroma, progressive: false };
+            return encode_bytes_max(size, alpha, &jpeg) + filled(16) * 3 * u64::from(100 + u32::from(quality.0)) / 100;
+        }
+        // Interleaved, and the file in a buffer that doubles; a strip of 1 MB as differences and packed, with LZW's tree.
+        EncodeSpec::Tiff { packing: TiffPacking::Lzw } => filled(1) * samples * 5 + (20 << 20),
+        EncodeSpec::Tiff { .. } => filled(1) * samples * 5 + (8 << 20),
+        // The histogram and what is made of it; indices, packed, deflated or in codes of 12 bits, in buffers that grow.
+        EncodeSpec::Png8 { .. } | EncodeSpec::Gif { .. } => filled(1) * 6 + (24 << 20),
         // Interleaved, libwebp's ARGB, its Y U V, modes and levels: 12. Tokens of 16 bits, at the finest quality as
         // many as coefficients and signs, and the bytes, in buffers that grow. Alpha is a lossless picture
         // of its own.

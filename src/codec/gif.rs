@@ -1,4 +1,4 @@
-//! GIF: the first page, by the gif crate, line by line.
+//! GIF by the gif crate: of a file the first page, line by line; out one page.
 //!
 //! The canvas is the logical screen (the page's own size where a file gives none); the page lies on it at its offset,
 //! cut at the edges, and what it does not cover is transparent, as browsers show it. The background colour index and
@@ -8,14 +8,16 @@
 use std::io::{BufRead, Cursor, Read, Seek};
 use std::num::NonZeroU64;
 
-use gif::{ColorOutput, DecodeOptions, Decoder, DecodingError, MemoryLimit};
+use gif::{ColorOutput, DecodeOptions, Decoder, DecodingError, Encoder, Frame, MemoryLimit};
 
 use crate::codec::icc::{Profile, Space};
+use crate::codec::quantize::{self, Indexed};
 use crate::codec::rows::{Depth, Layout, Rows};
 use crate::codec::{Facts, bounds, check_size, read_error};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::pixel::{Image, Size};
+use crate::pixel::{Image, Model, Size};
+use crate::plan::{Output, Palette};
 
 const NAME: &str = "gif";
 
@@ -135,4 +137,25 @@ pub(super) fn decode(bytes: &[u8], facts: &Facts) -> Result<Image> {
         }
     }
     Ok(rows.finish())
+}
+
+/// Encodes grey or RGB planes as one page; what is clear gets a key colour.
+pub(super) fn encode(image: &Image, palette: Palette, output: &Output) -> Result<Vec<u8>> {
+    if !matches!(image.format().model, Model::Grey | Model::Rgb) {
+        return Err(refuse(format!("planes of {:?}: expected grey or RGB", image.format())));
+    }
+    let Indexed { size, palette, has_key, indices } = quantize::indexed(image, palette, &output.colours);
+    let [w, h] = [size.w, size.h].map(|side| u16::try_from(side).map_err(refuse));
+    let (width, height) = (w?, h?);
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, width, height, palette.as_flattened()).map_err(refuse)?;
+    let transparent = has_key.then_some(0);
+    let page = Frame { width, height, buffer: indices.into(), transparent, ..Frame::default() };
+    encoder.write_frame(&page).map_err(refuse)?;
+    drop(encoder);
+    Ok(bytes)
+}
+
+fn refuse(reason: impl std::fmt::Display) -> Error {
+    Error::Encode { format: NAME, reason: reason.to_string() }
 }

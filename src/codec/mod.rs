@@ -7,6 +7,7 @@
 mod avif;
 mod bounds;
 mod boxes;
+mod convert;
 mod exif;
 mod ffi;
 mod gif;
@@ -18,6 +19,7 @@ mod jpegxr;
 mod mend;
 mod paths;
 mod png;
+mod quantize;
 mod rows;
 mod tiff;
 mod webp;
@@ -30,7 +32,7 @@ use std::path::PathBuf;
 use crate::error::{Error, Result, shortened};
 use crate::limits;
 use crate::pixel::{self, Density, Image, Model, PixelFormat, Plane, Size};
-use crate::plan::{DecodeAs, EncodeSpec, Header, SourceFormat, SourcePath};
+use crate::plan::{DecodeAs, EncodeSpec, Header, Output, SourceFormat, SourcePath};
 
 pub use bounds::{decode_bytes_max, encode_bytes_max};
 
@@ -125,39 +127,47 @@ pub fn decode(bytes: &[u8], header: &Header, decode_as: DecodeAs) -> Result<Imag
     })
 }
 
-/// What goes into a file beside its pixels, where its format has a place for it.
-#[derive(Clone, Debug, Default)]
-pub struct Extras {
-    /// How large it is printed: JPEG, PNG.
-    pub density: Option<Density>,
-    /// Paths in pixels of the picture: JPEG.
-    pub paths: Vec<SourcePath>,
+/// What goes into a file beside its pixels.
+struct Beside<'a> {
+    output: &'a Output,
+    /// Profile of the colours.
+    icc: Option<&'a [u8]>,
+    /// XMP packet.
+    xmp: Option<&'a [u8]>,
 }
 
-/// [`encode_with`] nothing but the pixels.
+/// [`encode_with`] nothing else.
 ///
 /// # Errors
 /// As [`encode_with`].
 pub fn encode(image: &Image, spec: &EncodeSpec) -> Result<Vec<u8>> {
-    encode_with(image, spec, &Extras::default())
+    encode_with(image, spec, &Output::default(), None)
 }
 
-/// Encodes a picture. Alpha is kept where the format can (all but JPEG), dropped where every pixel is opaque, and must
+/// Encodes a picture, and what `output` asks for beside it; `xmp` is the source's packet. Alpha is kept where the format can (all but JPEG), dropped where every pixel is opaque, and must
 /// not be there where it cannot be kept (JPEG).
 ///
 /// # Errors
-/// `Encode`: an encoder refused our pixels (a bug, or a side over [`EncodeSpec::side_max`]).
-pub fn encode_with(image: &Image, spec: &EncodeSpec, extras: &Extras) -> Result<Vec<u8>> {
+/// `Encode`: an encoder refused our pixels (a bug, or a side over [`EncodeSpec::side_max`]). `NotSupported`: there is no profile
+/// of a press on this machine.
+pub fn encode_with(image: &Image, spec: &EncodeSpec, output: &Output, xmp: Option<&[u8]>) -> Result<Vec<u8>> {
     let refuse = |reason: String| Err(Error::Encode { format: spec.name(), reason });
     let size = image.size();
     if size.w == 0 || size.h == 0 || size.w > spec.side_max() || size.h > spec.side_max() {
         return refuse(format!("{size} pixels: sides must be 1 to {}", spec.side_max()));
     }
+    let converted = convert::converted(image, output)?;
+    let image = &*converted;
+    let icc = convert::embedded(image, output)?;
+    let beside = &Beside { output, icc: icc.as_deref(), xmp: xmp.filter(|_| output.embeds_xmp) };
     match *spec {
-        EncodeSpec::Jpeg { quality, chroma, progressive } => jpeg::encode(image, quality, chroma, progressive, extras),
-        EncodeSpec::Png => png::encode(image, extras),
-        EncodeSpec::Webp { quality } => webp::encode(image, quality),
-        EncodeSpec::WebpLossless => webp::encode_lossless(image),
+        EncodeSpec::Jpeg { quality, chroma, progressive } => jpeg::encode(image, quality, chroma, progressive, beside),
+        EncodeSpec::Png => png::encode(image, beside),
+        EncodeSpec::Png8 { palette } => png::encode_indexed(image, palette, beside),
+        EncodeSpec::Gif { palette } => gif::encode(image, palette, output),
+        EncodeSpec::Tiff { packing } => tiff::encode(image, packing, beside),
+        EncodeSpec::Webp { quality } => webp::encode(image, quality).map(|file| webp::with_xmp(file, beside.xmp)),
+        EncodeSpec::WebpLossless => webp::encode_lossless(image).map(|file| webp::with_xmp(file, beside.xmp)),
         EncodeSpec::Avif { quantiser, effort, chroma } => avif::encode(image, quantiser, effort, chroma),
         EncodeSpec::AvifLossless => avif::encode_lossless(image),
         EncodeSpec::Jpeg2000 { quality } => jpeg2000::encode(image, Some(quality)),

@@ -5,19 +5,22 @@
 //! that follows the pixels is not looked for. Of an animation the default picture is taken.
 //! Source: PNG 3rd edition, 4.3 and 11.3.2.
 
+use std::borrow::Cow;
 use std::io::{BufRead, Cursor, Seek, SeekFrom};
 
 use png::{
-    BitDepth, ColorType, Decoder, DecodingError, Info, InterlaceInfo, Limits, PixelDimensions, Reader, Transformations,
-    Unit,
+    BitDepth, ColorType, Decoder, DecodingError, Filter, Info, InterlaceInfo, Limits, PixelDimensions, Reader,
+    Transformations, Unit,
 };
 
 use crate::codec::icc::{Profile, Space};
+use crate::codec::quantize::{self, Indexed};
 use crate::codec::rows::{Depth, Layout, Rows};
-use crate::codec::{Extras, Facts, bounds, check_size, exif, read_error, rows};
+use crate::codec::{Beside, Facts, bounds, check_size, exif, read_error, rows};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::pixel::{Density, Image, Model, Size};
+use crate::plan::Palette;
 
 const NAME: &str = "png";
 /// Rows are handed on in strips of about this many bytes.
@@ -203,8 +206,7 @@ fn put(rows: &mut Rows, y: usize, bytes: &[u8], depth: Depth) {
 }
 
 /// Encodes grey or RGB planes, with alpha unless it is opaque everywhere.
-pub(super) fn encode(image: &Image, extras: &Extras) -> Result<Vec<u8>> {
-    let refuse = |reason: &dyn std::fmt::Display| Error::Encode { format: NAME, reason: reason.to_string() };
+pub(super) fn encode(image: &Image, beside: &Beside<'_>) -> Result<Vec<u8>> {
     let alpha = !image.is_opaque();
     let colour = match (image.format().model, alpha) {
         (Model::Grey, false) => ColorType::Grayscale,
@@ -212,21 +214,82 @@ pub(super) fn encode(image: &Image, extras: &Extras) -> Result<Vec<u8>> {
         (Model::Rgb, false) => ColorType::Rgb,
         (Model::Rgb, true) => ColorType::Rgba,
         (Model::Ycbcr(_) | Model::Yuv | Model::Cmyk, _) => {
-            return Err(refuse(&format!("planes of {:?}: expected grey or RGB", image.format())));
+            return Err(refuse(format!("planes of {:?}: expected grey or RGB", image.format())));
         }
     };
-    let size = image.size();
+    write(image.size(), beside, &rows::interleaved(image, alpha), |encoder| {
+        encoder.set_color(colour);
+        encoder.set_depth(BitDepth::Eight);
+    })
+}
+
+/// Encodes grey or RGB planes by palette, in as few bits as that has.
+pub(super) fn encode_indexed(image: &Image, palette: Palette, beside: &Beside<'_>) -> Result<Vec<u8>> {
+    if !matches!(image.format().model, Model::Grey | Model::Rgb) {
+        return Err(refuse(format!("planes of {:?}: expected grey or RGB", image.format())));
+    }
+    let Indexed { size, palette, has_key, indices } = quantize::indexed(image, palette, &beside.output.colours);
+    let (depth, bits) = match palette.len() {
+        ..=2 => (BitDepth::One, 1),
+        3..=4 => (BitDepth::Two, 2),
+        5..=16 => (BitDepth::Four, 4),
+        17.. => (BitDepth::Eight, 8),
+    };
+    let rows = packed(size, &indices, bits);
+    drop(indices);
+    write(size, beside, &rows, |encoder| {
+        encoder.set_color(ColorType::Indexed);
+        encoder.set_depth(depth);
+        encoder.set_palette(palette.as_flattened().to_vec());
+        // Differences of indices mean nothing.
+        encoder.set_filter(Filter::NoFilter);
+        if has_key {
+            encoder.set_trns(vec![0]);
+        }
+    })
+}
+
+/// Rows of samples of `bits` bits each, first sample in the highest.
+fn packed(size: Size, indices: &[u8], bits: usize) -> Vec<u8> {
+    let mut rows = Vec::with_capacity((size.w as usize * bits).div_ceil(8) * size.h as usize);
+    for row in indices.chunks_exact(size.w as usize) {
+        rows.extend(
+            row.chunks(8 / bits)
+                .map(|part| part.iter().enumerate().fold(0, |byte, (i, index)| byte | index << (8 - bits * (i + 1)))),
+        );
+    }
+    rows
+}
+
+fn write(
+    size: Size,
+    beside: &Beside<'_>,
+    rows: &[u8],
+    set: impl FnOnce(&mut png::Encoder<'_, &mut Vec<u8>>),
+) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, size.w, size.h);
-    encoder.set_color(colour);
-    encoder.set_depth(BitDepth::Eight);
+    let mut info = Info::with_size(size.w, size.h);
+    info.icc_profile = beside.icc.map(Cow::Borrowed);
+    let mut encoder = png::Encoder::with_info(&mut bytes, info).map_err(refuse)?;
     encoder.set_compression(png::Compression::Balanced);
-    encoder.set_pixel_dims(extras.density.map(|density| {
+    encoder.set_pixel_dims(beside.output.density.map(|density| {
         let pixels = density.per_metre();
         PixelDimensions { xppu: pixels, yppu: pixels, unit: Unit::Meter }
     }));
-    let mut writer = encoder.write_header().map_err(|e| refuse(&e))?;
-    writer.write_image_data(&rows::interleaved(image, alpha)).map_err(|e| refuse(&e))?;
-    writer.finish().map_err(|e| refuse(&e))?;
+    // PNG has text of UTF-8 alone; so have nearly all packets.
+    if let Some(packet) = beside.xmp.and_then(|packet| std::str::from_utf8(packet).ok()) {
+        encoder.add_itxt_chunk(XMP_KEYWORD.to_owned(), packet.to_owned()).map_err(refuse)?;
+    }
+    set(&mut encoder);
+    let mut writer = encoder.write_header().map_err(refuse)?;
+    writer.write_image_data(rows).map_err(refuse)?;
+    writer.finish().map_err(refuse)?;
     Ok(bytes)
+}
+
+/// Keyword of the chunk of an XMP packet.
+const XMP_KEYWORD: &str = "XML:com.adobe.xmp";
+
+fn refuse(reason: impl std::fmt::Display) -> Error {
+    Error::Encode { format: NAME, reason: reason.to_string() }
 }

@@ -204,15 +204,17 @@ fn spread(image: &mut Image, y: usize, rows: &[u8]) {
     }
 }
 
-/// The planes of a grey or RGB picture interleaved, with or without its alpha.
+/// The planes of a grey, RGB or CMYK picture interleaved, with or without its alpha.
 pub(super) fn interleaved(image: &Image, alpha: bool) -> Cow<'_, [u8]> {
     let colours = &image.planes()[..image.format().colour_planes()];
     match (colours, image.alpha().filter(|_| alpha)) {
         ([grey], None) => Cow::Borrowed(grey.data()),
         ([grey], Some(a)) => Cow::Owned(zip_planes([grey, a])),
-        ([r, g, b, ..], None) => Cow::Owned(zip_planes([r, g, b])),
-        ([r, g, b, ..], Some(a)) => Cow::Owned(zip_planes([r, g, b, a])),
-        (_, _) => unreachable!("grey or RGB: the encoders have checked"),
+        ([r, g, b], None) => Cow::Owned(zip_planes([r, g, b])),
+        ([r, g, b], Some(a)) => Cow::Owned(zip_planes([r, g, b, a])),
+        ([c, m, y, k], None) => Cow::Owned(zip_planes([c, m, y, k])),
+        ([c, m, y, k], Some(a)) => Cow::Owned(zip_planes([c, m, y, k, a])),
+        (_, _) => unreachable!("grey, RGB or inks: the encoders have checked"),
     }
 }
 

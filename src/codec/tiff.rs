@@ -1,10 +1,12 @@
-//! TIFF: the first page, by the tiff crate, one row of strips or tiles at a time.
+//! TIFF: of a file the first page, by the tiff crate, one row of strips or tiles at a time.
 //!
 //! Grey, palette, RGB, CMYK and Y Cb Cr of 1 to 16 bits (32 in grey and RGB, their upper half), floating point taken
 //! as encoded values from 0 to 1, straight and associated alpha, in one plane or several, both byte orders, classic
 //! and big files; compressions: none, LZW, Deflate, PackBits, CCITT group 4, JPEG. The crate refuses palettes, so
 //! it is shown a palette file as a grey one ([`AsGrey`]) and the colours are looked up here.
 //! Source: TIFF 6.0.
+
+mod write;
 
 use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
 
@@ -20,6 +22,8 @@ use crate::codec::{Facts, bounds, check_size, exif, jpeg, read_error};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::pixel::{Density, Image, Size};
+
+pub(super) use write::encode;
 
 const NAME: &str = "tiff";
 /// Samples that are converted together, beside those of one row.

@@ -291,3 +291,35 @@ pub(super) fn encode_lossless(image: &Image) -> Result<Vec<u8>> {
 fn refuse(reason: &dyn std::fmt::Display) -> Error {
     Error::Encode { format: NAME, reason: reason.to_string() }
 }
+
+/// The same file with an XMP packet behind its pixels (RFC 9649, 2.7).
+pub(super) fn with_xmp(file: Vec<u8>, packet: Option<&[u8]>) -> Vec<u8> {
+    const HAS_XMP: u8 = 0x04;
+    const HAS_ALPHA: u8 = 0x10;
+    let (Some(packet), Some(chunks), Some(size)) = (packet, file.get(12..), written_size(&file)) else { return file };
+    let mut out = b"RIFF\0\0\0\0WEBP".to_vec();
+    if let Some(flags) = chunks.starts_with(b"VP8X").then(|| chunks.get(8)).flatten() {
+        out.extend_from_slice(chunks);
+        out[12 + 8] = flags | HAS_XMP;
+    } else {
+        // Of VP8L alone: whether it has alpha is the bit after both sides.
+        let has_alpha = chunks.starts_with(b"VP8L") && chunks.get(12).is_some_and(|byte| byte & 0x10 != 0);
+        let [w, h] = [size.w, size.h].map(|side| (side - 1).to_le_bytes());
+        out.extend(b"VP8X\x0a\0\0\0");
+        out.extend([HAS_XMP | if has_alpha { HAS_ALPHA } else { 0 }, 0, 0, 0, w[0], w[1], w[2], h[0], h[1], h[2]]);
+        out.extend_from_slice(chunks);
+    }
+    out.extend(b"XMP ");
+    // Packets and pictures together stay far below 4 GiB.
+    out.extend(u32::try_from(packet.len()).unwrap_or(0).to_le_bytes());
+    out.extend_from_slice(packet);
+    out.resize(out.len().next_multiple_of(2), 0);
+    let length = u32::try_from(out.len() - 8).unwrap_or(0).to_le_bytes();
+    out[4..8].copy_from_slice(&length);
+    out
+}
+
+/// Size of a file that libwebp wrote.
+fn written_size(file: &[u8]) -> Option<Size> {
+    read_chunks(&mut Cursor::new(file)).ok().map(|chunks| chunks.size)
+}

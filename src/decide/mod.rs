@@ -12,10 +12,10 @@ use crate::catalog::{Company, NetworkSignal};
 use crate::error::Result;
 use crate::pixel::{Chroma, Ratio, Size};
 use crate::plan::{
-    AvifEffort, Decision, DprReason, EncodeLadder, EncodeSpec, FormatReason, Header, JpegQuality, Network, Trims,
-    WebpQuality,
+    AvifEffort, Decision, DprReason, EncodeLadder, EncodeSpec, FormatReason, Header, JpegQuality, Network, TiffPacking,
+    Trims, WebpQuality,
 };
-use crate::request::{self, Commands, Dpr, OutputFormat, Screen};
+use crate::request::{self, Commands, Dpr, OutputFormat, Packing, PixelType, Screen};
 
 /// Decides what the protocol leaves to the server for one request of one client.
 ///
@@ -164,11 +164,19 @@ fn degraded(qlt: u8, network: Option<Network>) -> u8 {
     qlt.min(qlt.saturating_sub(less).max(floor))
 }
 
-/// Only the JPEG and PNG families are replaced (protocol.md 4.2, F3).
+/// Only the JPEG and PNG families are replaced, and no inks (protocol.md 4.2, F3).
 fn is_eligible(commands: &Commands) -> bool {
+    if commands.pixels() == PixelType::Cmyk {
+        return false;
+    }
     match commands.fmt.format {
-        OutputFormat::Jpeg { .. } | OutputFormat::Png => true,
-        OutputFormat::Webp | OutputFormat::Avif | OutputFormat::Jpeg2000 | OutputFormat::JpegXr => false,
+        OutputFormat::Jpeg { .. } | OutputFormat::Png | OutputFormat::Png8 => true,
+        OutputFormat::Gif
+        | OutputFormat::Tiff { .. }
+        | OutputFormat::Webp
+        | OutputFormat::Avif
+        | OutputFormat::Jpeg2000
+        | OutputFormat::JpegXr => false,
     }
 }
 
@@ -186,6 +194,16 @@ fn ladder(
     let requested = match commands.fmt.format {
         OutputFormat::Jpeg { progressive } => EncodeSpec::Jpeg { quality: JpegQuality(qlt), chroma, progressive },
         OutputFormat::Png => EncodeSpec::Png,
+        OutputFormat::Png8 => EncodeSpec::Png8 { palette: commands.palette() },
+        OutputFormat::Gif => EncodeSpec::Gif { palette: commands.palette() },
+        OutputFormat::Tiff { packing } => EncodeSpec::Tiff {
+            packing: match packing {
+                Packing::None => TiffPacking::None,
+                Packing::Lzw => TiffPacking::Lzw,
+                Packing::Zip => TiffPacking::Zip,
+                Packing::Jpeg => TiffPacking::Jpeg { quality: JpegQuality(qlt), chroma },
+            },
+        },
         OutputFormat::Webp if commands.fmt.lossless => EncodeSpec::WebpLossless,
         OutputFormat::Webp => EncodeSpec::Webp { quality: WebpQuality(u16::from(qlt) * 100) },
         OutputFormat::Avif if commands.fmt.lossless => EncodeSpec::AvifLossless,
@@ -209,9 +227,12 @@ fn ladder(
     }
     let look = match requested {
         // A PNG at quality 100 stays lossless (Q3), but not over a poor network.
-        EncodeSpec::Png if asked == 100 && network != Some(Network::Poor) => Look::Exact,
-        EncodeSpec::Png if asked == 100 => Look::AsJpeg(JpegQuality(90), chroma),
+        EncodeSpec::Png | EncodeSpec::Png8 { .. } if asked == 100 && network != Some(Network::Poor) => Look::Exact,
+        EncodeSpec::Png | EncodeSpec::Png8 { .. } if asked == 100 => Look::AsJpeg(JpegQuality(90), chroma),
         EncodeSpec::Png
+        | EncodeSpec::Png8 { .. }
+        | EncodeSpec::Gif { .. }
+        | EncodeSpec::Tiff { .. }
         | EncodeSpec::Jpeg { .. }
         | EncodeSpec::Webp { .. }
         | EncodeSpec::WebpLossless

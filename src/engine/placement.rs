@@ -11,7 +11,7 @@ use super::{Cancel, Engine, Job, run};
 use crate::error::Result;
 use crate::kernel::{Axis, Kernel, SigmaPx};
 use crate::pixel::{Image, Model, PixelFormat, Size, WorkingSpace};
-use crate::plan::{DecodeAs, Embed, EncodeLadder, EncodeSpec, Fill, Pass, Plan, Resample};
+use crate::plan::{DecodeAs, EncodeLadder, EncodeSpec, Fill, Output, Pass, Plan, Resample};
 
 /// What one engine's time goes into. Every member is at least 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -242,7 +242,7 @@ impl EngineCosts {
 
 fn plan(source: Size, size: Size, passes: Vec<Pass>) -> Arc<Plan> {
     let encode = EncodeLadder::only(EncodeSpec::Png);
-    Arc::new(Plan { source, decode: DecodeAs::Native, size, passes, encode, embed: Embed::default() })
+    Arc::new(Plan { source, decode: DecodeAs::Native, size, passes, encode, output: Output::default() })
 }
 
 /// The shortest time of a grey job from `source` to `size`, ns.

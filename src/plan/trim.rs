@@ -51,6 +51,9 @@ impl Trims {
             EncodeSpec::Avif { .. } => self.avif.is_some(),
             EncodeSpec::Jpeg { .. }
             | EncodeSpec::Png
+            | EncodeSpec::Png8 { .. }
+            | EncodeSpec::Gif { .. }
+            | EncodeSpec::Tiff { .. }
             | EncodeSpec::WebpLossless
             | EncodeSpec::AvifLossless
             | EncodeSpec::Jpeg2000 { .. }

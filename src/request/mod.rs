@@ -34,7 +34,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::limits;
 use crate::pixel::{Chroma, Density, Ratio, Size};
-use crate::plan::{MaskUse, SourcePath};
+use crate::plan::{Intent, MaskUse, Palette, PaletteKind, Profile, SourcePath};
 
 pub use clips::Clips;
 pub use content::{ContentCommands, ContentKind, ContentTarget};
@@ -88,8 +88,18 @@ pub struct Commands {
     pub fmt: Format,
     /// Its quality.
     pub qlt: Option<Quality>,
+    /// How palettes are made.
+    pub quantize: Quantize,
+    /// Steps in which a progressive JPEG comes; `None`: as many as the encoder likes best.
+    pub pscan: Option<u8>,
     /// Bytes that a JPEG may have; `None`: any number.
     pub jpeg_size: Option<u64>,
+    /// Profile of the reply's colours, and how they are converted.
+    pub icc: Option<(Profile, Intent)>,
+    /// Whether it goes with them.
+    pub icc_embed: bool,
+    /// Whether the source's XMP packet goes with the reply.
+    pub xmp_embed: bool,
     /// Pixels an inch that the reply says to be printed with.
     pub print_res: Option<Density>,
     /// The screen's pixel ratio.
@@ -250,14 +260,14 @@ pub struct Format {
     pub alpha: bool,
     /// Lossless compression of a format that has both.
     pub lossless: bool,
-    /// What its pixels are.
-    pub pixels: PixelType,
+    /// What its pixels are, if that is said.
+    pub pixels: Option<PixelType>,
 }
 
 impl Default for Format {
     fn default() -> Self {
         let format = OutputFormat::Jpeg { progressive: false };
-        Self { format, alpha: false, lossless: false, pixels: PixelType::Rgb }
+        Self { format, alpha: false, lossless: false, pixels: None }
     }
 }
 
@@ -268,6 +278,19 @@ pub enum PixelType {
     Rgb,
     /// Luma alone.
     Grey,
+    /// Inks.
+    Cmyk,
+}
+
+impl PixelType {
+    /// The protocol's own keyword.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Rgb => "rgb",
+            Self::Grey => "gray",
+            Self::Cmyk => "cmyk",
+        }
+    }
 }
 
 /// Formats calotype writes.
@@ -280,6 +303,15 @@ pub enum OutputFormat {
     },
     /// `png`, `png-alpha`.
     Png,
+    /// `png8`, `png8-alpha`.
+    Png8,
+    /// `gif`, `gif-alpha`.
+    Gif,
+    /// `tif`, `tif-alpha`.
+    Tiff {
+        /// Its compression.
+        packing: Packing,
+    },
     /// `webp`, `webp-alpha`.
     Webp,
     /// `avif`, `avif-alpha`.
@@ -291,18 +323,52 @@ pub enum OutputFormat {
 }
 
 impl OutputFormat {
+    /// What its pixels may be (protocol.md 2.7).
+    pub fn pixel_types(self) -> &'static [PixelType] {
+        match self {
+            Self::Jpeg { .. } | Self::Tiff { .. } => &[PixelType::Rgb, PixelType::Grey, PixelType::Cmyk],
+            Self::Png | Self::Gif | Self::Jpeg2000 => &[PixelType::Rgb, PixelType::Grey],
+            Self::Png8 | Self::Webp | Self::Avif | Self::JpegXr => &[PixelType::Rgb],
+        }
+    }
+
     /// The protocol's own keyword.
     pub fn keyword(self) -> &'static str {
         match self {
             Self::Jpeg { progressive: false } => "jpeg",
             Self::Jpeg { progressive: true } => "pjpeg",
             Self::Png => "png",
+            Self::Png8 => "png8",
+            Self::Gif => "gif",
+            Self::Tiff { .. } => "tif",
             Self::Webp => "webp",
             Self::Avif => "avif",
             Self::Jpeg2000 => "jpeg2000",
             Self::JpegXr => "jpegxr",
         }
     }
+}
+
+/// The pixel type that a profile is for.
+fn class(profile: Profile) -> PixelType {
+    match profile {
+        Profile::Srgb | Profile::AdobeRgb | Profile::DisplayP3 => PixelType::Rgb,
+        Profile::LinearGrey | Profile::Gamma22Grey => PixelType::Grey,
+        Profile::Press => PixelType::Cmyk,
+    }
+}
+
+/// How a `tif` is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// Not at all.
+    None,
+    /// LZW.
+    Lzw,
+    /// Deflate.
+    Zip,
+    /// JPEG.
+    Jpeg,
 }
 
 /// `qlt`.
@@ -312,6 +378,22 @@ pub struct Quality {
     pub quality: u8,
     /// Whether chroma is sampled down; `None`: as the company's JpegQuality says.
     pub chroma: Option<Chroma>,
+}
+
+/// `quantize`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quantize {
+    /// All but the colours.
+    pub palette: Palette,
+    /// Those that are in it whatever the picture holds.
+    pub colours: Vec<[u8; 3]>,
+}
+
+impl Default for Quantize {
+    fn default() -> Self {
+        let palette = Palette { kind: PaletteKind::Adaptive, diffuses: true, colours: 256 };
+        Self { palette, colours: Vec::new() }
+    }
 }
 
 /// `dpr`.
@@ -420,6 +502,19 @@ fn parse_strings(strings: Strings<'_>, company: &Company, record: Option<&Record
     if let (Some(fit), None, None) = (commands.fit, commands.wid, commands.hei) {
         return Err(Error::command("fit", fit.mode.keyword(), "wid or hei beside it"));
     }
+    if let (Some((profile, _)), Some(asked)) = (commands.icc, commands.fmt.pixels)
+        && asked != class(profile)
+    {
+        return Err(Error::command("icc", profile.name(), format!("a profile of {} as fmt asks for", asked.keyword())));
+    }
+    if !commands.fmt.format.pixel_types().contains(&commands.pixels()) {
+        let want = format!("a profile that fmt={} can hold", commands.fmt.format.keyword());
+        return Err(Error::command("icc", commands.icc.map_or("", |(profile, _)| profile.name()), want));
+    }
+    let has_palette = matches!(commands.fmt.format, OutputFormat::Png8 | OutputFormat::Gif);
+    if has_palette && commands.fmt.alpha && commands.quantize.palette.kind == PaletteKind::Mac {
+        return Err(Error::command("quantize", "mac", "adaptive or web where alpha is kept"));
+    }
     Ok(commands)
 }
 
@@ -485,6 +580,18 @@ impl Commands {
     pub fn with_paths(mut self, paths: &Arc<[SourcePath]>) -> Self {
         self.clips.set_source(paths);
         self
+    }
+
+    /// What the reply's pixels are.
+    pub fn pixels(&self) -> PixelType {
+        let of_profile = self.icc.map(|(profile, _)| class(profile));
+        self.fmt.pixels.or(of_profile).unwrap_or(PixelType::Rgb)
+    }
+
+    /// The palette of a format that has one: with a key for what is clear it has a colour less.
+    pub(crate) fn palette(&self) -> Palette {
+        let palette = self.quantize.palette;
+        Palette { colours: palette.colours.min(if self.fmt.alpha { 255 } else { 256 }), ..palette }
     }
 
     /// Whether a pixel of the view depends on its neighbours there, or on all of them.

@@ -35,8 +35,8 @@ use crate::kernel::{Axis, Edge, Kernel};
 use crate::limits;
 use crate::pixel::{Chroma, Density, Model, PixelFormat, Ratio, Rect, Size, WorkingSpace, YcbcrForm, luma};
 use crate::plan::{
-    self, Cover, Decision, DecodeAs, Embed, EncodeLadder, EncodeSpec, Fill, Grow, Grown, Header, Mask, MaskUse, Morph,
-    Pass, Plan, Resample, Unsharp,
+    self, Conversion, Cover, Decision, DecodeAs, EncodeLadder, EncodeSpec, Fill, Grow, Grown, Header, Mask, MaskUse,
+    Morph, Output, Pass, Plan, Profile, Resample, Unsharp,
 };
 
 /// The plan of a request over a source.
@@ -61,7 +61,9 @@ pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &
     let fits = |spec: &EncodeSpec| view.w.max(view.h) <= spec.side_max();
     let candidates: Vec<EncodeSpec> = decision.encode.candidates.iter().copied().filter(fits).collect();
     // Candidates are made of the same pixels, each converted as it needs them.
-    let converts_to = requested.form().filter(|form| candidates.is_empty() && *form != YcbcrForm::Full);
+    let conversion = conversion(commands);
+    let is_plain = candidates.is_empty() && conversion.is_none();
+    let converts_to = requested.form().filter(|form| is_plain && *form != YcbcrForm::Full);
     // A tile must look as if it were cut from the finished view: what looks at neighbours gets the whole of it.
     let cut_out = tile.filter(|_| commands.looks_around());
     layout = match (&tile, &cut_out) {
@@ -75,7 +77,7 @@ pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &
     check_growth(commands, &layout)?;
     commands.clips.check()?;
 
-    let order = Order { commands, header, company, layout: &layout, encode: &requested, converts_to };
+    let order = Order { commands, header, company, layout: &layout, encode: &requested, converts_to, conversion };
     let (decode, mut passes) = order.passes();
     seed(&mut passes, header.size);
     passes.extend(cut_out.map(|tile| order.cut_out(&tile)));
@@ -88,7 +90,17 @@ pub fn plan(commands: &Commands, header: &Header, company: &Company, decision: &
     };
     let encode = EncodeLadder { candidates, ..decision.encode };
     let density = commands.print_res.or(company.print_resolution.and_then(Density::from_dpi)).or(header.density);
-    Ok(Plan { source: header.size, decode, size: view, passes, encode, embed: Embed { density, paths } })
+    let has_palette = matches!(requested, EncodeSpec::Png8 { .. } | EncodeSpec::Gif { .. });
+    let output = Output {
+        density,
+        paths,
+        steps: commands.pscan.filter(|_| matches!(requested, EncodeSpec::Jpeg { progressive: true, .. })),
+        colours: if has_palette { commands.quantize.colours.clone() } else { Vec::new() },
+        conversion,
+        embeds_profile: commands.icc_embed && holds_profile(&requested),
+        embeds_xmp: commands.xmp_embed && holds_xmp(&requested),
+    };
+    Ok(Plan { source: header.size, decode, size: view, passes, encode, output })
 }
 
 /// What makes another picture the alpha of a source of `size`: its own alpha, or else its grey.
@@ -107,7 +119,35 @@ pub fn mask_plan(header: &Header, size: Size) -> Plan {
         passes.push(Pass::Pack { space });
     }
     let encode = EncodeLadder::only(EncodeSpec::Png);
-    Plan { source: header.size, decode: DecodeAs::Native, size, passes, encode, embed: Embed::default() }
+    Plan { source: header.size, decode: DecodeAs::Native, size, passes, encode, output: Output::default() }
+}
+
+/// What colours become, where they do not stay sRGB.
+fn conversion(commands: &Commands) -> Option<Conversion> {
+    match commands.icc {
+        Some((Profile::Srgb, _)) => None,
+        Some((profile, intent)) => Some(Conversion::To { profile, intent }),
+        None => (commands.pixels() == PixelType::Cmyk).then_some(Conversion::Inks),
+    }
+}
+
+fn holds_profile(spec: &EncodeSpec) -> bool {
+    match spec {
+        EncodeSpec::Jpeg { .. } | EncodeSpec::Png | EncodeSpec::Png8 { .. } | EncodeSpec::Tiff { .. } => true,
+        EncodeSpec::Gif { .. }
+        | EncodeSpec::Webp { .. }
+        | EncodeSpec::WebpLossless
+        | EncodeSpec::Avif { .. }
+        | EncodeSpec::AvifLossless
+        | EncodeSpec::Jpeg2000 { .. }
+        | EncodeSpec::Jpeg2000Lossless
+        | EncodeSpec::JpegXr { .. }
+        | EncodeSpec::JpegXrLossless => false,
+    }
+}
+
+fn holds_xmp(spec: &EncodeSpec) -> bool {
+    holds_profile(spec) || matches!(spec, EncodeSpec::Webp { .. } | EncodeSpec::WebpLossless)
 }
 
 /// Gives noise a seed of its own: the same for the same passes, whatever they are encoded to.
@@ -160,6 +200,8 @@ struct Order<'a> {
     encode: &'a EncodeSpec,
     /// What R G B is made into at the end.
     converts_to: Option<YcbcrForm>,
+    /// What the encoder makes of R G B or grey.
+    conversion: Option<Conversion>,
 }
 
 impl Order<'_> {
@@ -310,6 +352,7 @@ impl Order<'_> {
     /// Whether the picture can go to the encoder as Y Cb Cr, if nothing else stands in the way.
     fn stays_ycbcr(&self) -> bool {
         !self.wants_grey()
+            && self.conversion.is_none()
             && self.has_luma()
             && self.encode.form().map(YcbcrForm::model) == Some(self.header.native.model)
     }
@@ -322,7 +365,7 @@ impl Order<'_> {
 
     /// Whether colours are to be left out.
     fn wants_grey(&self) -> bool {
-        self.commands.fmt.pixels == PixelType::Grey
+        self.commands.pixels() == PixelType::Grey
     }
 
     /// Whether the picture must still be put on the view: padded, or flattened.

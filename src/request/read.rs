@@ -4,13 +4,13 @@
 //! the protocol knows the value and calotype does not do it.
 
 use super::{
-    Area, CacheUse, Commands, Dpr, FitMode, OutputFormat, PixelType, Quality, Refused, ServerCache, Tile, Unsharpen,
-    colour,
+    Area, CacheUse, Commands, Dpr, FitMode, OutputFormat, Packing, PixelType, Quality, Quantize, Refused, ServerCache,
+    Tile, Unsharpen, colour,
 };
 use crate::kernel::Kernel;
 use crate::limits;
 use crate::pixel::{Chroma, Density, Ratio, Size};
-use crate::plan::EncodeSpec;
+use crate::plan::{EncodeSpec, Intent, Palette, PaletteKind, Profile};
 use crate::request::{Fit, Format, MediaSet};
 
 pub(super) type Answer = Result<(), Refused>;
@@ -132,14 +132,26 @@ pub(super) fn fmt(commands: &mut Commands, value: &str) -> Answer {
     }
     let mut format = format.ok_or(Refused::NotYet)?;
     format.pixels = match pixel_type.to_ascii_lowercase().as_str() {
-        "" | "rgb" => PixelType::Rgb,
-        "gray" => PixelType::Grey,
-        _ => return Err(Refused::NotYet),
+        "" => None,
+        "rgb" => Some(PixelType::Rgb),
+        "gray" => Some(PixelType::Grey),
+        // Only what knows inks lets it come here.
+        _ => Some(PixelType::Cmyk),
     };
     format.lossless = compression.eq_ignore_ascii_case("lossless");
+    if let OutputFormat::Tiff { packing } = &mut format.format {
+        *packing = keyword(compression, &PACKINGS).unwrap_or(Packing::None);
+        // A JPEG has no alpha.
+        if format.alpha && *packing == Packing::Jpeg {
+            return Err(Refused::Bad);
+        }
+    }
     commands.fmt = format;
     Ok(())
 }
+
+const PACKINGS: [(&str, Packing); 4] =
+    [("none", Packing::None), ("lzw", Packing::Lzw), ("zip", Packing::Zip), ("jpeg", Packing::Jpeg)];
 
 /// One line of protocol.md 2.7.
 struct FormatRow {
@@ -160,13 +172,14 @@ const fn row(
 }
 
 const fn writes(format: OutputFormat, alpha: bool) -> Option<Format> {
-    Some(Format { format, alpha, lossless: false, pixels: PixelType::Rgb })
+    Some(Format { format, alpha, lossless: false, pixels: None })
 }
 
 const RGB: &[&str] = &["rgb"];
 const RGB_GRAY: &[&str] = &["rgb", "gray"];
 const ANY: &[&str] = &["rgb", "gray", "cmyk"];
 const NONE: &[&str] = &["none"];
+const TIFF: &[&str] = &["none", "lzw", "zip", "jpeg"];
 const LOSSY: &[&str] = &["lossy", "lossless"];
 
 /// Every format that `fmt` knows, with its pixel types and compressions.
@@ -177,11 +190,14 @@ const FORMATS: &[FormatRow] = &[
     row(&["png-alpha"], writes(OutputFormat::Png, true), RGB_GRAY, NONE),
     row(&["webp"], writes(OutputFormat::Webp, false), RGB, LOSSY),
     row(&["webp-alpha"], writes(OutputFormat::Webp, true), RGB, LOSSY),
-    row(&["png8", "png8-alpha"], None, RGB, NONE),
-    row(&["gif", "gif-alpha"], None, RGB_GRAY, NONE),
+    row(&["png8"], writes(OutputFormat::Png8, false), RGB, NONE),
+    row(&["png8-alpha"], writes(OutputFormat::Png8, true), RGB, NONE),
+    row(&["gif"], writes(OutputFormat::Gif, false), RGB_GRAY, NONE),
+    row(&["gif-alpha"], writes(OutputFormat::Gif, true), RGB_GRAY, NONE),
     row(&["avif"], writes(OutputFormat::Avif, false), RGB, LOSSY),
     row(&["avif-alpha"], writes(OutputFormat::Avif, true), RGB, LOSSY),
-    row(&["tif", "tif-alpha"], None, ANY, &["none", "lzw", "zip", "jpeg"]),
+    row(&["tif"], writes(OutputFormat::Tiff { packing: Packing::None }, false), ANY, TIFF),
+    row(&["tif-alpha"], writes(OutputFormat::Tiff { packing: Packing::None }, true), ANY, TIFF),
     row(&["jpeg2000"], writes(OutputFormat::Jpeg2000, false), RGB_GRAY, LOSSY),
     row(&["jpeg2000-alpha"], writes(OutputFormat::Jpeg2000, true), RGB_GRAY, LOSSY),
     row(&["jpegxr"], if EncodeSpec::HAS_JPEG_XR { writes(OutputFormat::JpegXr, false) } else { None }, RGB, LOSSY),
@@ -200,6 +216,79 @@ pub(super) fn qlt(commands: &mut Commands, value: &str) -> Answer {
     };
     let quality = u8::try_from(integer(quality, 1, 100)?).map_err(|_| Refused::Bad)?;
     commands.qlt = Some(Quality { quality, chroma });
+    Ok(())
+}
+
+pub(super) fn quantize(commands: &mut Commands, value: &str) -> Answer {
+    let mut items = value.split(',');
+    let kinds = [PaletteKind::Adaptive, PaletteKind::Web, PaletteKind::Mac].map(|kind| (kind.keyword(), kind));
+    let kind = keyword(items.next().unwrap_or(""), &kinds)?;
+    let diffuses = items.next().map_or(Ok(true), |item| keyword(item, &[("diffuse", true), ("off", false)]))?;
+    let colours = items.next().map_or(Ok(256), |item| integer(item, 2, 256))?;
+    let palette = Palette { kind, diffuses, colours: u16::try_from(colours).map_err(|_| Refused::Bad)? };
+    let colours: Vec<[u8; 3]> = items.take(257).map(hex6).collect::<Result<_, _>>()?;
+    if colours.len() > usize::from(palette.colours) {
+        return Err(Refused::Bad);
+    }
+    commands.quantize = Quantize { palette, colours };
+    Ok(())
+}
+
+/// `RRGGBB`.
+fn hex6(item: &str) -> Result<[u8; 3], Refused> {
+    let is_hex = item.len() == 6 && item.bytes().all(|b| b.is_ascii_hexdigit());
+    let [_, r, g, b] = u32::from_str_radix(item, 16).map_err(|_| Refused::Bad)?.to_be_bytes();
+    if is_hex { Ok([r, g, b]) } else { Err(Refused::Bad) }
+}
+
+/// Black-point compensation and dither are read and not done.
+pub(super) fn icc(commands: &mut Commands, value: &str) -> Answer {
+    let mut items = value.split(',');
+    let name: String = items.next().unwrap_or("").chars().filter(char::is_ascii_alphanumeric).collect();
+    let profile = keyword(&name, &PROFILES)?;
+    let intents = [Intent::Perceptual, Intent::Relative, Intent::Saturation, Intent::Absolute];
+    let intents = intents.map(|intent| (intent.keyword(), intent));
+    let intent = items.next().map_or(Ok(Intent::Relative), |item| keyword(item, &intents))?;
+    for item in items.by_ref().take(2) {
+        switched(item)?;
+    }
+    if items.next().is_some() {
+        return Err(Refused::Bad);
+    }
+    commands.icc = Some((profile, intent));
+    Ok(())
+}
+
+/// Names without what is neither letter nor digit.
+const PROFILES: [(&str, Profile); 11] = [
+    ("srgb", Profile::Srgb),
+    ("srgbiec6196621", Profile::Srgb),
+    ("adobergb", Profile::AdobeRgb),
+    ("adobergb1998", Profile::AdobeRgb),
+    ("displayp3", Profile::DisplayP3),
+    ("lineargray", Profile::LinearGrey),
+    ("lineargrey", Profile::LinearGrey),
+    ("graygamma22", Profile::Gamma22Grey),
+    ("greygamma22", Profile::Gamma22Grey),
+    ("gammagray22", Profile::Gamma22Grey),
+    ("cmyk", Profile::Press),
+];
+
+pub(super) fn icc_embed(commands: &mut Commands, value: &str) -> Answer {
+    commands.icc_embed = switched(value)?;
+    Ok(())
+}
+
+pub(super) fn xmp_embed(commands: &mut Commands, value: &str) -> Answer {
+    commands.xmp_embed = switched(value)?;
+    Ok(())
+}
+
+pub(super) fn pscan(commands: &mut Commands, value: &str) -> Answer {
+    commands.pscan = match value {
+        auto if auto.eq_ignore_ascii_case("auto") => None,
+        steps => Some(u8::try_from(integer(steps, 3, 5)?).map_err(|_| Refused::Bad)?),
+    };
     Ok(())
 }
 

@@ -263,8 +263,9 @@ pub const COMMANDS: &[Command] = &[
         "fmt",
         Request,
         "format[,[pixelType][,compression]]",
-        "jpeg, jpg, pjpeg, png, webp, avif, jpeg2000 or, where it is built in, jpegxr (all but the first three with or \
-         without -alpha), then rgb or (not webp, avif, jpegxr) gray, then (not jpeg, not png) lossy or lossless",
+        "jpeg, jpg, pjpeg, png, png8, gif, tif, webp, avif, jpeg2000 or, where it is built in, jpegxr (all but the first \
+         three with or without -alpha), then rgb, (jpeg, png, gif, tif, jpeg2000) gray or (jpeg, tif) cmyk, then (webp and those after \
+         it) lossy or lossless or (tif) none, lzw, zip or, without alpha, jpeg",
         read::fmt,
     )
     .partly()
@@ -272,14 +273,27 @@ pub const COMMANDS: &[Command] = &[
     Command::done("qlt", Request, "quality[,chroma 0|1]", "an integer from 1 to 100, then 0 or 1", read::qlt)
         .or("JpegQuality"),
     Command::done("jpegSize", Request, "kB", "a number from 0 (no limit) to 1000000", read::jpeg_size).or("0"),
-    Command::not_yet("quantize", Request, "adaptive|web|mac[,diffuse|off[,colours[,list]]]", "how a palette is made")
-        .or("adaptive,diffuse,256")
-        .but(&["adaptive", "adaptive,diffuse", "adaptive,diffuse,256"]),
-    Command::not_yet("pscan", Request, "auto|3|4|5", "auto, 3, 4 or 5").or("auto").but(&["auto"]),
-    Command::not_yet("icc", Request, "profile[,intent[,bpc 0|1[,dither 0|1]]]", "a profile's name"),
-    Command::not_yet("iccEmbed", Request, "0|1", SWITCH).or("0").but(&["0"]),
+    Command::done(
+        "quantize",
+        Request,
+        "adaptive|web|mac[,diffuse|off[,colours[,list]]]",
+        "adaptive, web or (not with alpha) mac, then diffuse or off, an integer from 2 to 256, no more colours RRGGBB than that",
+        read::quantize,
+    )
+    .or("adaptive,diffuse,256"),
+    Command::done("pscan", Request, "auto|3|4|5", "auto, 3, 4 or 5", read::pscan).or("auto"),
+    Command::done(
+        "icc",
+        Request,
+        "profile[,intent[,bpc 0|1[,dither 0|1]]]",
+        "sRGB, AdobeRGB, DisplayP3, LinearGray, GrayGamma2.2 or CMYK, as fmt can hold it, then perceptual, relative, saturation \
+         or absolute, then 0 or 1, then 0 or 1 (the last two change nothing)",
+        read::icc,
+    )
+    .or("sRGB,relative"),
+    Command::done("iccEmbed", Request, "0|1", SWITCH, read::icc_embed).or("0"),
     Command::done("pathEmbed", Request, "0|1", SWITCH, clips::path_embed).or("0"),
-    Command::not_yet("xmpEmbed", Request, "0|1", SWITCH).or("0").but(&["0"]),
+    Command::done("xmpEmbed", Request, "0|1", SWITCH, read::xmp_embed).or("0"),
     Command::done(
         "dpr",
         Request,

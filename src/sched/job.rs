@@ -123,11 +123,19 @@ pub(super) struct Pending {
     pub(super) gate: Gate,
     /// Where the time went so far.
     pub(super) timings: Timings,
+    /// The source's XMP packet, where a plan wants it.
+    pub(super) xmp: Option<Arc<[u8]>>,
 }
 
 impl Pending {
     /// One for each plan, in order.
-    pub(super) fn all(plans: Vec<Arc<Plan>>, gate: &Gate, timings: Timings, answer: Answer) -> Vec<Self> {
+    pub(super) fn all(
+        plans: Vec<Arc<Plan>>,
+        gate: &Gate,
+        timings: Timings,
+        xmp: Option<Arc<[u8]>>,
+        answer: Answer,
+    ) -> Vec<Self> {
         let answers = Arc::new(Answers {
             left: AtomicUsize::new(plans.len()),
             state: Mutex::new(State { results: plans.iter().map(|_| None).collect(), answer: Some(answer) }),
@@ -139,6 +147,7 @@ impl Pending {
             plan,
             gate: gate.clone(),
             timings,
+            xmp: xmp.clone(),
         };
         plans.into_iter().enumerate().map(pending).collect()
     }

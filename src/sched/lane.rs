@@ -1,5 +1,6 @@
 //! What a lane thread does: it takes steps of jobs that are begun, then begins new ones.
 
+use std::io::Cursor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,13 +13,13 @@ use super::mask;
 use super::needs::{self, job_bytes_max};
 use super::pace::Room;
 use super::{Rendered, Shared, Work, climb};
-use crate::codec::{self, Extras};
+use crate::codec;
 use crate::engine::placement::{self, JobShape, QueueWaits, Side};
 use crate::engine::{self, Completion, Engine, Job};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::pixel::{Image, Model, Plane, RowSource, YcbcrForm};
-use crate::plan::{DecodeAs, Embed, EncodeLadder, EncodeSpec, Header, Pass, Plan};
+use crate::plan::{DecodeAs, EncodeLadder, EncodeSpec, Header, Output, Pass, Plan};
 use crate::telemetry::Timings;
 
 /// A lane's signs of life, read by the watchdog.
@@ -114,14 +115,16 @@ fn begin(shared: &Arc<Shared>, lane: &Lane, queued: Queued) {
         let native_is_rgb = matches!(header.native.model, Model::Rgb | Model::Grey);
         let mask = mask.map(|mask| mask.plane(&*shared.cpu, &gate.cancel)).transpose()?;
         let sources = Sources::decode(&bytes, &header, &plans, native_is_rgb)?.masked(mask);
+        let wants_xmp = plans.iter().any(|plan| plan.output.embeds_xmp);
+        let xmp = wants_xmp.then(|| codec::xmp(&mut Cursor::new(&bytes), header.format)).flatten();
         let timings = Timings { queue: start.duration_since(submitted), decode: start.elapsed(), ..Timings::default() };
-        Ok((permit, sources, timings))
+        Ok((permit, sources, xmp.map(Arc::from), timings))
     });
     match begun {
         Err(error) => answer.send(Err(error)),
-        Ok((permit, sources, timings)) => {
+        Ok((permit, sources, xmp, timings)) => {
             answer.hold(permit);
-            let pending = Pending::all(plans, &gate, timings, answer);
+            let pending = Pending::all(plans, &gate, timings, xmp, answer);
             dispatch(shared, lane, &sources, pending);
         }
     }
@@ -300,23 +303,34 @@ fn take(shared: &Shared, lane: &Lane, step: Step) {
         let gate = &pending.gate;
         let size = image.size();
         let image = Arc::new(image);
-        let Embed { density, paths } = pending.plan.embed.clone();
-        let extras = Extras { density, paths };
+        let plan = &*pending.plan;
+        let of_candidates = Output { embeds_xmp: plan.output.embeds_xmp, ..Output::default() };
         let mut converted: Option<(Vec<Pass>, Image)> = None;
         let fits = |spec: &EncodeSpec| gate.gives_way || shared.pace.fits(spec, size, room(shared, gate));
         let (bytes, verdict) = climb(
-            &pending.plan.encode,
+            &plan.encode,
             fits,
             || Some((size, codec::flat_share(&image)?)),
             |spec| {
                 gate.check(shared, "encode")?;
                 let begun = Instant::now();
-                let passes = conversion(image.format().model, spec);
+                let is_candidate = spec.name() != plan.encode.requested.name();
+                // Candidates are sRGB, whatever the colours of the format asked for.
+                let output = if is_candidate { &of_candidates } else { &plan.output };
+                let passes = match output.conversion {
+                    Some(_) => Vec::new(),
+                    None => conversion(image.format().model, spec),
+                };
                 if !passes.is_empty() && converted.as_ref().is_none_or(|(done, _)| *done != passes) {
                     converted = Some((passes.clone(), convert(shared, &image, &passes, gate)?));
                 }
                 let converted = converted.as_ref().filter(|_| !passes.is_empty());
-                let encoded = codec::encode_with(converted.map_or(&*image, |(_, image)| image), spec, &extras);
+                let encoded = codec::encode_with(
+                    converted.map_or(&*image, |(_, image)| image),
+                    spec,
+                    output,
+                    pending.xmp.as_deref(),
+                );
                 shared.pace.saw(spec, size, begun.elapsed());
                 encoded
             },
@@ -351,8 +365,14 @@ fn conversion(model: Model, spec: &EncodeSpec) -> Vec<Pass> {
 fn convert(shared: &Shared, image: &Arc<Image>, passes: &[Pass], gate: &Gate) -> Result<Image> {
     let size = image.size();
     let encode = EncodeLadder::only(EncodeSpec::Png);
-    let plan =
-        Plan { source: size, decode: DecodeAs::Native, size, passes: passes.to_vec(), encode, embed: Embed::default() };
+    let plan = Plan {
+        source: size,
+        decode: DecodeAs::Native,
+        size,
+        passes: passes.to_vec(),
+        encode,
+        output: Output::default(),
+    };
     let job = Job {
         source: Arc::clone(image) as Arc<dyn RowSource>,
         plans: vec![Arc::new(plan)],

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::codec;
+use crate::limits;
 use crate::pixel::{Model, PixelFormat, Size};
 use crate::plan::{DecodeAs, Fill, Header, Pass, Plan, Resample};
 
@@ -23,7 +24,18 @@ pub fn job_bytes_max(source_bytes: u64, header: &Header, plans: &[impl AsRef<Pla
     // What is encoded is no larger than its pixels were, give or take a header.
     let encoded = later.len() as u64 * ENCODED_EXTRA_BYTES
         + plans.iter().map(|plan| plan.as_ref().size.pixels().saturating_mul(4)).sum::<u64>();
-    [source_bytes, encoded].into_iter().chain(decoders).chain(together.iter().copied()).fold(0, u64::saturating_add)
+    // The packet as read and shared, then as each encoder takes it, and profiles beside it.
+    let metadata = source_bytes.min(limits::METADATA_BYTES_MAX as u64);
+    let xmp = if plans.iter().any(|plan| plan.as_ref().output.embeds_xmp) {
+        metadata.saturating_mul(2 + 3 * plans.len().min(threads.max(1)) as u64)
+    } else {
+        0
+    };
+    [source_bytes, encoded, xmp]
+        .into_iter()
+        .chain(decoders)
+        .chain(together.iter().copied())
+        .fold(0, u64::saturating_add)
 }
 
 /// The plans without the candidates that would take their job over `bytes_max`, the costliest of all first: a candidate never
@@ -48,6 +60,9 @@ pub(super) fn within(
     plans
 }
 
+/// Profiles and tables of a colour conversion.
+const CONVERSION_BYTES: u64 = 8 << 20;
+
 /// What file formats add to pixels that do not compress.
 const ENCODED_EXTRA_BYTES: u64 = 64 << 10;
 
@@ -66,7 +81,13 @@ fn rendition_bytes_max(header: &Header, plan: &Plan) -> u64 {
         (true, Some(bytes_max)) => bytes_max.min(plan.size.pixels().saturating_mul(4)),
         (false, _) => plan.size.pixels().saturating_mul(3 + 4),
     };
-    passes.saturating_add(encode.unwrap_or(0)).saturating_add(beside)
+    // Planes of other colours, and the tables that lead there.
+    let converted = match plan.output.conversion {
+        Some(_) => plan.size.pixels().saturating_mul(5).saturating_add(CONVERSION_BYTES),
+        None if plan.output.embeds_profile => CONVERSION_BYTES,
+        None => 0,
+    };
+    passes.saturating_add(encode.unwrap_or(0)).saturating_add(beside).saturating_add(converted)
 }
 
 /// Bytes of the planes that passes make (each pass reads its input while it writes its result), and the format that

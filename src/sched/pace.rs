@@ -25,7 +25,7 @@ pub(super) struct Room {
 }
 
 /// What a pixel takes before anything was seen, 10⁻¹² s: rounded up from `docs/measurements.md`, one core, at 500 lines.
-const START_PS: [u64; 8] = [110_000, 400_000, 1_310_000, 470_000, 80_000, 500_000, 50_000, 320_000];
+const START_PS: [u64; 10] = [110_000, 400_000, 1_310_000, 470_000, 80_000, 500_000, 50_000, 320_000, 150_000, 50_000];
 
 /// Which of [`START_PS`] an encoding is.
 fn kind(spec: &EncodeSpec) -> usize {
@@ -38,6 +38,8 @@ fn kind(spec: &EncodeSpec) -> usize {
         EncodeSpec::WebpLossless => 5,
         EncodeSpec::Jpeg { .. } | EncodeSpec::Png | EncodeSpec::JpegXr { .. } | EncodeSpec::JpegXrLossless => 6,
         EncodeSpec::Jpeg2000 { .. } | EncodeSpec::Jpeg2000Lossless => 7,
+        EncodeSpec::Png8 { .. } | EncodeSpec::Gif { .. } => 8,
+        EncodeSpec::Tiff { .. } => 9,
     }
 }
 
@@ -52,6 +54,9 @@ fn is_slow(spec: &EncodeSpec) -> bool {
         | EncodeSpec::WebpLossless
         | EncodeSpec::Jpeg { .. }
         | EncodeSpec::Png
+        | EncodeSpec::Png8 { .. }
+        | EncodeSpec::Gif { .. }
+        | EncodeSpec::Tiff { .. }
         | EncodeSpec::JpegXr { .. }
         | EncodeSpec::JpegXrLossless => false,
     }

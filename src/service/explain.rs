@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::pixel::Density;
 use crate::plan::{
-    Decision, DecodeAs, EncodeSpec, Fill, Grain, Grown, Header, MaskUse, Morph, Pass, Plan, Point, Resample, Side,
-    Unsharp, Verdict,
+    Conversion, Decision, DecodeAs, EncodeSpec, Fill, Grain, Grown, Header, MaskUse, Morph, Pass, Plan, Point,
+    Resample, Side, TiffPacking, Unsharp, Verdict,
 };
 
 /// What was found of a source.
@@ -46,7 +46,12 @@ pub(super) fn plan(plan: &Plan) -> Value {
         "passes": plan.passes.iter().map(pass).collect::<Vec<_>>(),
         "width": plan.size.w,
         "height": plan.size.h,
-        "print_dpi": plan.embed.density.map(Density::dpi),
+        "profile": plan.output.conversion.map(|conversion| match conversion {
+            Conversion::Inks => json!("none, inks by arithmetic"),
+            Conversion::To { profile, intent } => json!([profile.name(), intent.keyword()]),
+        }),
+        "embeds": { "profile": plan.output.embeds_profile, "xmp": plan.output.embeds_xmp },
+        "print_dpi": plan.output.density.map(Density::dpi),
     })
 }
 
@@ -75,6 +80,20 @@ fn spec(spec: &EncodeSpec) -> Value {
             "progressive": progressive,
         }),
         EncodeSpec::Png => json!({ "format": spec.name() }),
+        EncodeSpec::Png8 { palette } | EncodeSpec::Gif { palette } => json!({
+            "format": spec.name(),
+            "palette": palette.kind.keyword(),
+            "diffuses": palette.diffuses,
+            "colours": palette.colours,
+        }),
+        EncodeSpec::Tiff { packing } => {
+            let mut value = json!({ "format": spec.name(), "compression": packing.keyword() });
+            if let TiffPacking::Jpeg { quality, chroma } = packing {
+                value["quality"] = json!(quality.0);
+                value["chroma"] = json!(chroma.name());
+            }
+            value
+        }
         EncodeSpec::Webp { quality } => json!({ "format": spec.name(), "quality": f64::from(quality.0) / 100.0 }),
         EncodeSpec::Avif { quantiser, effort, chroma } => json!({
             "format": spec.name(),

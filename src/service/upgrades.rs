@@ -76,13 +76,13 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use crate::pixel::Size;
-    use crate::plan::{DecodeAs, Embed, EncodeLadder, EncodeSpec};
+    use crate::plan::{DecodeAs, EncodeLadder, EncodeSpec, Output};
 
     fn upgrade(key: u128) -> Upgrade {
         let size = Size::new(1, 1);
         let encode = EncodeLadder::only(EncodeSpec::Png);
         let plan =
-            Plan { source: size, decode: DecodeAs::Rgb, size, passes: Vec::new(), encode, embed: Embed::default() };
+            Plan { source: size, decode: DecodeAs::Rgb, size, passes: Vec::new(), encode, output: Output::default() };
         let find: Finder = Arc::new(|| Err(Error::NotFound { id: String::new() }));
         Upgrade { key, id: String::new(), stamp: Stamp::default(), find, plan: Arc::new(plan) }
     }

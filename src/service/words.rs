@@ -17,7 +17,7 @@ use crate::codec;
 use crate::decide::{self, Hints};
 use crate::error::{Error, Result, shortened};
 use crate::pixel::{Chroma, Density, Model};
-use crate::plan::{EncodeSpec, Header, Plan};
+use crate::plan::{Conversion, EncodeSpec, Header, Plan, TiffPacking};
 use crate::request::{self, Commands, Form, Kind, PixelType, Screen, Target};
 
 /// A reply that is no picture.
@@ -158,26 +158,27 @@ impl Service {
             pair("image.bgc", format!("{r:02x}{g:02x}{b:02x}")),
             pair("image.height", plan.size.h),
             pair("image.width", plan.size.w),
-            pair("image.iccEmbed", 0),
-            pair("image.iccProfile", "sRGB"),
+            pair("image.iccEmbed", u8::from(plan.output.embeds_profile)),
+            pair("image.iccProfile", profile(&plan)),
             pair("image.length", known.map_or(0, |entry| entry.body.len())),
             pair("image.mask", u8::from(alpha)),
             pair(
                 "image.pixTyp",
-                match commands.fmt.pixels {
+                match commands.pixels() {
+                    PixelType::Cmyk => "CMYK",
                     PixelType::Grey => "BW",
                     PixelType::Rgb => "RGB",
                 },
             ),
             pair("image.pathEmbed", u8::from(commands.clips.embeds)),
         ];
-        if let Some(density) = plan.embed.density {
+        if let Some(density) = plan.output.density {
             out.push(pair("image.printRes", density.dpi()));
         }
         out.extend([
             pair("image.quality", quality(&spec, &plan, commands, &target.company)),
             pair("image.type", spec.mime()),
-            pair("image.xmpEmbed", 0),
+            pair("image.xmpEmbed", u8::from(plan.output.embeds_xmp)),
             pair("image.version", version),
             pair("metadata.version", metadata_version(target.object.record.map(|(_, record)| record))),
         ]);
@@ -327,10 +328,21 @@ fn print_resolution(target: &Target<'_>) -> Option<f64> {
     of_record.or(target.company.print_resolution)
 }
 
+/// The profile of a reply's colours; inks without one have none.
+fn profile(plan: &Plan) -> &'static str {
+    match plan.output.conversion {
+        None => "sRGB",
+        Some(Conversion::Inks) => "",
+        Some(Conversion::To { profile, .. }) => profile.name(),
+    }
+}
+
 /// The quality of a JPEG, lowered to fit or not; of others the one asked for, on the same scale.
 fn quality(served: &EncodeSpec, plan: &Plan, commands: &Commands, company: &Company) -> u8 {
     match (served, &plan.encode.requested) {
-        (EncodeSpec::Jpeg { quality, .. }, _) | (_, EncodeSpec::Jpeg { quality, .. }) => quality.0,
+        (EncodeSpec::Jpeg { quality, .. }, _)
+        | (_, EncodeSpec::Jpeg { quality, .. })
+        | (EncodeSpec::Tiff { packing: TiffPacking::Jpeg { quality, .. } }, _) => quality.0,
         _ => commands.qlt.map_or(company.jpeg_quality, |qlt| qlt.quality),
     }
 }

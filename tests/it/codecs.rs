@@ -6,11 +6,14 @@ mod colour;
 pub(crate) mod corpus;
 mod damage;
 mod extras;
+mod indexed;
 pub(crate) mod jpeg2000;
 pub(crate) mod jpegxr;
 pub(crate) mod make;
+mod progressive;
 
 mod tiff;
+mod tiff_out;
 
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -175,7 +178,8 @@ fn encoders_refuse_what_their_formats_cannot_hold() {
     let webp = EncodeSpec::Webp { quality: WebpQuality(8000) };
     for (size, format, spec) in [
         (small, PixelFormat::RGBA, jpeg(80, Chroma::Half, false)),
-        (small, PixelFormat { model: Model::Cmyk, alpha: false }, jpeg(80, Chroma::Half, false)),
+        (small, PixelFormat { model: Model::Cmyk, alpha: true }, jpeg(80, Chroma::Half, false)),
+        (small, PixelFormat { model: Model::Cmyk, alpha: false }, EncodeSpec::Png),
         (small, PixelFormat::RGB, jpeg(0, Chroma::Half, false)),
         (small, PixelFormat::RGB, jpeg(101, Chroma::Half, false)),
         (small, PixelFormat::RGB, EncodeSpec::Webp { quality: WebpQuality(10_001) }),

@@ -15,7 +15,9 @@ use calotype::decide::{Hints, decide};
 use calotype::error::Error;
 use calotype::kernel::{Axis, Edge};
 use calotype::pixel::{Chroma, Model, PixelFormat, Size};
-use calotype::plan::{DecodeAs, EncodeSpec, Fill, Header, Pass, Plan, Point, Resample, SourceFormat};
+use calotype::plan::{
+    Conversion, DecodeAs, EncodeSpec, Fill, Header, Pass, Plan, Point, Resample, SourceFormat, TiffPacking,
+};
 use calotype::request::{self, OutputFormat};
 
 /// The sources of protocol.md section 7 and a few more: letter, format, size, model.
@@ -85,6 +87,16 @@ fn shown(plan: &Plan) -> String {
         }
         EncodeSpec::Webp { quality } => write!(out, " q{}", quality.0).expect("a String"),
         EncodeSpec::Png => {}
+        EncodeSpec::Tiff { packing } => {
+            write!(out, " {}", packing.keyword()).expect("a String");
+            if let TiffPacking::Jpeg { quality, .. } = packing {
+                write!(out, " q{}", quality.0).expect("a String");
+            }
+        }
+        EncodeSpec::Png8 { palette } | EncodeSpec::Gif { palette } => {
+            let diffuses = if palette.diffuses { " diffuse" } else { "" };
+            write!(out, " {}{diffuses} {}", palette.kind.keyword(), palette.colours).expect("a String");
+        }
         EncodeSpec::Avif { quantiser, .. } => write!(out, " q{}", quantiser.0).expect("a String"),
         EncodeSpec::Jpeg2000 { quality } => write!(out, " q{}", quality.0).expect("a String"),
         EncodeSpec::JpegXr { quantiser, .. } => write!(out, " q{}", quantiser.0).expect("a String"),
@@ -96,7 +108,22 @@ fn shown(plan: &Plan) -> String {
     if let Some(bytes) = plan.encode.jpeg_bytes_max {
         write!(out, " <={bytes}").expect("a String");
     }
-    if let Some(density) = plan.embed.density {
+    if let Some(steps) = plan.output.steps {
+        write!(out, " in {steps}").expect("a String");
+    }
+    for [r, g, b] in &plan.output.colours {
+        write!(out, " {r:02x}{g:02x}{b:02x}").expect("a String");
+    }
+    match plan.output.conversion {
+        None => {}
+        Some(Conversion::Inks) => out += " inks",
+        Some(Conversion::To { profile, intent }) => {
+            write!(out, " {} {}", profile.name(), intent.keyword()).expect("a String");
+        }
+    }
+    out += if plan.output.embeds_profile { " +profile" } else { "" };
+    out += if plan.output.embeds_xmp { " +xmp" } else { "" };
+    if let Some(density) = plan.output.density {
         write!(out, " {} dpi", density.dpi()).expect("a String");
     }
     out += if plan.decode == DecodeAs::Native { " | native" } else { " | rgb" };

@@ -95,6 +95,9 @@ fn check(server: &dyn Server, row: &Row) -> Result<(), String> {
         return Err(String::from("a 304 with a body"));
     }
     shows(&reply, row)?;
+    if let Some(other) = &row.content.bilevel {
+        bilevel(&pixels::decode(&reply)?, &pixels::decode(&server.get(other, &[])?)?)?;
+    }
     let Content { says, same, differs, ignored, vary, reason, smaller, file, bytes_max, coarser, .. } = &row.content;
     let is_said = file::words(&reply);
     if let Some(word) = file.iter().find(|word| !is_said.contains(word)) {
@@ -168,9 +171,30 @@ fn shows(reply: &Reply, row: &Row) -> Result<(), String> {
     let picture = row.content.turn.map_or_else(|| picture.clone(), |turn| picture.turned_back(turn, upright));
     match &row.content.place {
         Some(place) if row.content.matte => bars::is_matte(&picture, row.source(), place),
+        Some(_) if row.content.bilevel.is_some() => Ok(()),
         Some(place) => bars::check(&picture, row.source(), place, row.mime.as_deref() == Some("image/jpeg")),
         None => Ok(()),
     }
+}
+
+/// Black where `full` is dark, white where it is bright, clear where it is more clear than not.
+fn bilevel(picture: &pixels::Picture, full: &pixels::Picture) -> Result<(), String> {
+    /// As near as this to the middle, either will do.
+    const MARGIN: f64 = 3.0;
+    let size = full.size();
+    for (x, y) in (0..size.h).flat_map(|y| (0..size.w).map(move |x| (x, y))) {
+        let (luma, alpha, got) = (full.luma(x, y), f64::from(full.at(x, y)[3]), picture.at(x, y));
+        let want = match (alpha < 127.5, luma > 127.5) {
+            (true, _) => [got[0], got[1], got[2], 0],
+            (false, true) => [255; 4],
+            (false, false) => [0, 0, 0, 255],
+        };
+        let is_clear_cut = (alpha - 127.5).abs() > MARGIN && (luma - 127.5).abs() > MARGIN;
+        if got != want && is_clear_cut {
+            return Err(format!("{got:?} at {x},{y} instead of {want:?}"));
+        }
+    }
+    Ok(())
 }
 
 #[test]

@@ -13,7 +13,7 @@ use calotype::engine::{self, Cancel, Engine, Job};
 use calotype::error::Result;
 use calotype::kernel::{Axis, Kernel};
 use calotype::pixel::{Image, Model, PixelFormat, Plane, Size};
-use calotype::plan::{DecodeAs, Embed, EncodeLadder, EncodeSpec, Pass, Plan, Resample};
+use calotype::plan::{DecodeAs, EncodeLadder, EncodeSpec, Output, Pass, Plan, Resample};
 
 /// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
 pub(crate) struct SplitMix64(u64);
@@ -103,7 +103,7 @@ pub(crate) fn picture(content: Content, size: Size, format: PixelFormat, random:
 /// A plan of `passes` that ends at `size`.
 pub(crate) fn plan(source: Size, size: Size, passes: Vec<Pass>) -> Arc<Plan> {
     let encode = EncodeLadder::only(EncodeSpec::Png);
-    Arc::new(Plan { source, decode: DecodeAs::Native, size, passes, encode, embed: Embed::default() })
+    Arc::new(Plan { source, decode: DecodeAs::Native, size, passes, encode, output: Output::default() })
 }
 
 /// One direction over full-size planes alone.

@@ -206,7 +206,7 @@ fn paths_are_bounded_together() {
 
 #[test]
 fn embedded_paths_lie_where_the_picture_does() {
-    let of = |query: &str| planned(query, PixelFormat::RGB).unwrap_or_else(|e| panic!("{query}: {e}")).embed.paths;
+    let of = |query: &str| planned(query, PixelFormat::RGB).unwrap_or_else(|e| panic!("{query}: {e}")).output.paths;
     assert!(of("").is_empty() && of("pathEmbed=0").is_empty());
     let bounds = |query: &str| {
         let paths = of(query);

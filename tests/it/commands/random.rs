@@ -10,7 +10,7 @@ use calotype::error::Result;
 use calotype::kernel::Axis;
 use calotype::limits;
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Ratio, Size, WorkingSpace};
-use calotype::plan::{DecodeAs, EncodeSpec, Header, Pass, Plan, SourceFormat};
+use calotype::plan::{DecodeAs, EncodeSpec, Header, Pass, Plan, SourceFormat, TiffPacking};
 use calotype::request::{self, registry};
 
 use super::{clips, company};
@@ -284,6 +284,15 @@ fn small_query(random: &mut SplitMix64) -> String {
                     "jpeg2000-alpha",
                     "jpeg,gray",
                     "png-alpha,gray",
+                    "gif",
+                    "gif-alpha,gray",
+                    "png8-alpha",
+                    "tif,,jpeg",
+                    "tif-alpha,,zip",
+                    "tif,gray,jpeg",
+                    "tif,cmyk",
+                    "jpeg,cmyk",
+                    "jpeg&icc=AdobeRGB",
                 ];
                 format!("fmt={}", pick(random, &formats))
             }
@@ -322,7 +331,11 @@ fn small_query(random: &mut SplitMix64) -> String {
 fn encodes(spec: EncodeSpec, format: PixelFormat) -> bool {
     match spec {
         EncodeSpec::Jpeg { .. } => !format.alpha && !matches!(format.model, Model::Yuv | Model::Cmyk),
+        EncodeSpec::Tiff { packing: TiffPacking::Jpeg { .. } } => !format.alpha && format.model != Model::Yuv,
         EncodeSpec::Png
+        | EncodeSpec::Tiff { .. }
+        | EncodeSpec::Png8 { .. }
+        | EncodeSpec::Gif { .. }
         | EncodeSpec::WebpLossless
         | EncodeSpec::Jpeg2000 { .. }
         | EncodeSpec::Jpeg2000Lossless

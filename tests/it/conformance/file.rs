@@ -7,6 +7,8 @@ pub(super) fn words(reply: &Reply) -> Vec<String> {
     let words = match reply.header("content-type") {
         Some("image/jpeg") => jpeg(&reply.body),
         Some("image/png") => png(&reply.body),
+        Some("image/gif") => gif(&reply.body),
+        Some("image/tiff") => tiff(&reply.body),
         _ => Some(Vec::new()),
     };
     words.unwrap_or_else(|| vec![String::from("cut short")])
@@ -60,7 +62,9 @@ fn png(bytes: &[u8]) -> Option<Vec<String>> {
         let len = be16(bytes, at)? << 16 | be16(bytes, at + 2)?;
         let (name, body) = (bytes.get(at + 4..at + 8)?, bytes.get(at + 8..at + 8 + len)?);
         match name {
-            b"IHDR" => out.push(format!("depth:{} colour:{}", body.get(8)?, body.get(9)?)),
+            b"IHDR" => out.extend([format!("depth:{}", body.get(8)?), format!("colour:{}", body.get(9)?)]),
+            b"PLTE" => out.push(format!("colours:{}", len / 3)),
+            b"tRNS" => out.push(String::from("key")),
             b"pHYs" => {
                 let per_metre = be16(body, 0)? << 16 | be16(body, 2)?;
                 out.push(format!("dpi:{:.1}", per_metre as f64 * 0.0254));
@@ -68,6 +72,35 @@ fn png(bytes: &[u8]) -> Option<Vec<String>> {
             _ => {}
         }
         at += 12 + len;
+    }
+    Some(out)
+}
+
+/// Entries of the global palette that pixels have, the key left out; whether there is a key.
+fn gif(bytes: &[u8]) -> Option<Vec<String>> {
+    let mut options = gif::DecodeOptions::new();
+    options.set_color_output(gif::ColorOutput::Indexed);
+    let mut decoder = options.read_info(bytes).ok()?;
+    let page = decoder.read_next_frame().ok()??;
+    let used: std::collections::BTreeSet<u8> = page.buffer.iter().copied().collect();
+    let colours = used.iter().filter(|index| Some(**index) != page.transparent).count();
+    Some([format!("colours:{colours}")].into_iter().chain(page.transparent.map(|_| String::from("key"))).collect())
+}
+
+/// Compression, samples a pixel, photometric interpretation, density of the first page.
+fn tiff(bytes: &[u8]) -> Option<Vec<String>> {
+    let mut decoder = tiff::decoder::Decoder::new(std::io::Cursor::new(bytes)).ok()?;
+    let mut number = |tag| decoder.find_tag_unsigned::<u32>(tag).ok().flatten();
+    let numbers = [
+        ("compression", number(tiff::tags::Tag::Compression)),
+        ("components", number(tiff::tags::Tag::SamplesPerPixel)),
+        ("photometric", number(tiff::tags::Tag::PhotometricInterpretation)),
+        ("unit", number(tiff::tags::Tag::ResolutionUnit)),
+    ];
+    let mut out: Vec<String> =
+        numbers.into_iter().filter_map(|(name, number)| Some(format!("{name}:{}", number?))).collect();
+    if let Some(tiff::decoder::ifd::Value::Rational(n, d)) = decoder.find_tag(tiff::tags::Tag::XResolution).ok()? {
+        out.push(format!("dpi:{}", f64::from(n) / f64::from(d)));
     }
     Some(out)
 }

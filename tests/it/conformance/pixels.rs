@@ -96,6 +96,8 @@ pub(super) fn decode(reply: &Reply) -> Result<Picture, String> {
         Some("image/png") => png(&reply.body),
         Some("image/webp") => webp(&reply.body),
         Some("image/avif") => Ok(avif(&reply.body)),
+        Some("image/gif") => gif(&reply.body),
+        Some("image/tiff") => tiff(&reply.body),
         mime => Err(format!("a picture of type {mime:?}")),
     }
 }
@@ -177,7 +179,10 @@ fn one_by_one(bytes: &[u8]) -> Result<Option<Picture>, String> {
 }
 
 fn png(bytes: &[u8]) -> Result<Picture, String> {
-    let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().map_err(|e| e.to_string())?;
+    let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
+    // Palettes to colours.
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().map_err(|e| e.to_string())?;
     let mut data = vec![0; reader.output_buffer_size().ok_or("too large")?];
     let info = reader.next_frame(&mut data).map_err(|e| e.to_string())?;
     let rgba = match (info.color_type, info.bit_depth) {
@@ -191,6 +196,51 @@ fn png(bytes: &[u8]) -> Result<Picture, String> {
     };
     let has_alpha = info.color_type == png::ColorType::Rgba;
     Ok(Picture { size: Size::new(info.width, info.height), rgba, has_alpha })
+}
+
+/// A JPEG strip is read as a file of its own: the tiff crate hands its colours out as they are.
+fn tiff(bytes: &[u8]) -> Result<Picture, String> {
+    use tiff::decoder::DecodingResult;
+    let mut decoder = tiff::decoder::Decoder::new(std::io::Cursor::new(bytes)).map_err(|e| e.to_string())?;
+    let (w, h) = decoder.dimensions().map_err(|e| e.to_string())?;
+    let size = Size::new(w, h);
+    if decoder.find_tag_unsigned::<u16>(tiff::tags::Tag::Compression).ok().flatten() == Some(7) {
+        let at = decoder.get_tag_u64(tiff::tags::Tag::StripOffsets).map_err(|e| e.to_string())?;
+        return jpeg(bytes.get(usize::try_from(at).map_err(|e| e.to_string())?..).ok_or("no strip")?);
+    }
+    let n = match decoder.colortype().map_err(|e| e.to_string())? {
+        tiff::ColorType::Gray(8) => 1,
+        tiff::ColorType::RGB(8) => 3,
+        tiff::ColorType::RGBA(8) | tiff::ColorType::CMYK(8) => 4,
+        other => return Err(format!("a TIFF of {other:?}")),
+    };
+    let is_inks = matches!(decoder.colortype(), Ok(tiff::ColorType::CMYK(8)));
+    let DecodingResult::U8(data) = decoder.read_image().map_err(|e| e.to_string())? else {
+        return Err(String::from("not of bytes"));
+    };
+    let pixel = |px: &[u8]| match *px {
+        [v] => [v, v, v, 255],
+        [r, g, b] => [r, g, b, 255],
+        [c, m, y, k] if is_inks => {
+            let light = |ink: u8| u8::try_from(u32::from(255 - ink) * u32::from(255 - k) / 255).expect("a level");
+            [light(c), light(m), light(y), 255]
+        }
+        _ => [px[0], px[1], px[2], px[3]],
+    };
+    Ok(Picture { size, rgba: data.chunks_exact(n).map(pixel).collect(), has_alpha: n == 4 && !is_inks })
+}
+
+fn gif(bytes: &[u8]) -> Result<Picture, String> {
+    let mut options = gif::DecodeOptions::new();
+    options.set_color_output(gif::ColorOutput::RGBA);
+    let mut decoder = options.read_info(bytes).map_err(|e| e.to_string())?;
+    let size = Size::new(decoder.width().into(), decoder.height().into());
+    let page = decoder.read_next_frame().map_err(|e| e.to_string())?.ok_or("no page")?;
+    if size != Size::new(page.width.into(), page.height.into()) || page.buffer.len() != 4 * size.samples() {
+        return Err(format!("a page of {}x{} on a canvas of {size}", page.width, page.height));
+    }
+    let rgba = page.buffer.chunks_exact(4).map(|px| [px[0], px[1], px[2], px[3]]).collect();
+    Ok(Picture { size, rgba, has_alpha: page.transparent.is_some() })
 }
 
 fn avif(bytes: &[u8]) -> Picture {

@@ -56,6 +56,8 @@ pub(super) struct Content {
     pub(super) bytes_max: Option<usize>,
     /// `coarser=request`: quantised no finer than the reply to that request.
     pub(super) coarser: Option<String>,
+    /// `bilevel=request`: the reply to that request in black and white, which shows no bars.
+    pub(super) bilevel: Option<String>,
     /// `served`: it takes the whole service, not the oracle's path alone.
     pub(super) served: bool,
     /// `revalidates=request`: sent with the ETag of that request's reply.
@@ -242,6 +244,7 @@ fn content(text: &str) -> Result<Content, String> {
             "file" => content.file = value.split(',').map(str::to_owned).collect(),
             "bytes" => content.bytes_max = Some(value.parse().map_err(|_| format!("{value}: no number"))?),
             "coarser" => content.coarser = Some(value.to_owned()),
+            "bilevel" => content.bilevel = Some(value.to_owned()),
             "revalidates" => content.revalidates = Some(value.to_owned()),
             _ => return Err(format!("unknown word {key}")),
         }

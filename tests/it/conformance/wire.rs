@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use calotype::catalog::Catalog;
-use calotype::codec::{self, Allow, Extras};
+use calotype::codec::{self, Allow};
 use calotype::config::{Config, Flags};
 use calotype::decide::{Hints, decide};
 use calotype::engine::scalar::Scalar;
@@ -135,9 +135,11 @@ impl InProcess {
         let plan = Arc::new(request::plan(&commands, &header, company, &decision)?);
         let source = Arc::new(codec::decode(&bytes, &header, plan.decode)?);
         let ladder = EncodeLadder { candidates: Vec::new(), ..plan.encode };
-        let extras = Extras { density: plan.embed.density, paths: plan.embed.paths.clone() };
+        let output = plan.output.clone();
+        let xmp = codec::xmp(&mut std::io::Cursor::new(&bytes), header.format);
         let image = run(&Scalar, Job { source, plans: vec![plan], cancel: Cancel::default() }).images.remove(0)?;
-        let (body, verdict) = climb(&ladder, |_| true, || None, |spec| codec::encode_with(&image, spec, &extras))?;
+        let (body, verdict) =
+            climb(&ladder, |_| true, || None, |spec| codec::encode_with(&image, spec, &output, xmp.as_deref()))?;
         let mut headers = vec![(String::from("content-type"), verdict.served.mime().to_owned())];
         if !commands.ignored.is_empty() {
             headers.push((String::from("x-image-serving-ignored"), commands.ignored.join(", ")));

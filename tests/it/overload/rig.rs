@@ -11,7 +11,7 @@ use calotype::engine::{Cancel, Done, Engine, Job, run};
 use calotype::error::Result;
 use calotype::limits;
 use calotype::pixel::{PixelFormat, Size};
-use calotype::plan::{DecodeAs, Embed, EncodeLadder, EncodeSpec, Header, Pass, Plan, SourceFormat};
+use calotype::plan::{DecodeAs, EncodeLadder, EncodeSpec, Header, Output, Pass, Plan, SourceFormat};
 use calotype::sched::{Engines, Gpu, Options, Outcome, Rendered, Sched, Work, job_bytes_max};
 use calotype::telemetry::Telemetry;
 
@@ -142,7 +142,7 @@ impl Picture {
                 size: self.header.size,
                 passes: vec![Pass::Sharpen; i],
                 encode: EncodeLadder::only(EncodeSpec::Png),
-                embed: Embed::default(),
+                output: Output::default(),
             })
         };
         (0..n).map(plan).collect()
