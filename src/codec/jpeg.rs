@@ -304,7 +304,9 @@ fn samples(bytes: &[u8], size: Size, out: ColorSpace) -> Result<Vec<u8>> {
     let starts = mend::scan_starts(bytes);
     let fewer =
         std::iter::successors(starts.len().checked_sub(1), |scans| Some(scans / 2)).take_while(|&scans| scans > 0);
-    for end in std::iter::once(bytes.len()).chain(fewer.map(|scans| starts[scans])) {
+    // A file may end among the tables behind its last scan, too.
+    let last = starts.last().map(|&start| scan_end(bytes, start));
+    for end in std::iter::once(bytes.len()).chain(last).chain(fewer.map(|scans| starts[scans])) {
         samples.fill(MISSING);
         let mut ended = Vec::with_capacity(end + 2);
         ended.extend_from_slice(&bytes[..end]);
@@ -315,6 +317,13 @@ fn samples(bytes: &[u8], size: Size, out: ColorSpace) -> Result<Vec<u8>> {
         }
     }
     Err(error)
+}
+
+/// Where the data of the scan end whose marker is at `start`: at the next marker that is no part of them.
+fn scan_end(bytes: &[u8], start: usize) -> usize {
+    let is_end = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0 | 0xd0..=0xd7 | 0xff);
+    let data = (start + 2).min(bytes.len());
+    bytes[data..].windows(2).position(is_end).map_or(bytes.len(), |at| data + at)
 }
 
 /// The same of a file with one component a scan. Half a file has half the components: the others are grey.

@@ -77,7 +77,20 @@ const ACCEPTED: &[(&str, &[&str])] = &[
     ("rect", &["-7,2,3,4,2", "1,-7,3,4,2", "1,2,3,4"]),
     ("cache", &["OFF,ON", "off"]),
     ("dpr", &["ON,1000", "on"]),
-    ("fmt", &["JPEG2000,GRAY,LOSSLESS", "jpeg2000", "jpeg2000,gray"]),
+    ("fmt", &["TIF-ALPHA", "TIF-ALPHA,gray", "tif-alpha,GRAY,lzw"]),
+    (
+        "quantize",
+        &["ADAPTIVE,OFF,2,000000,ffffff", "adaptive", "adaptive,off", "adaptive,off,2", "adaptive,off,2,000000"],
+    ),
+    (
+        "icc",
+        &[
+            "Adobe RGB (1998)",
+            "Adobe RGB (1998),absolute",
+            "Adobe RGB (1998),absolute,0",
+            "aDOBE rgb (1998),ABSOLUTE,0,1",
+        ],
+    ),
     ("op_colorize", &["1,2,3", "1,2,3,4", "1,2,3,4,NORM,100", "1,2,3,4,norm"]),
     ("colorize", &["1,2,3", "1,2,3,4", "1,2,3,4,NORM,100", "1,2,3,4,norm"]),
     ("op_noise", &["20", "20,UNIFORM,0", "20,uniform"]),
