@@ -478,7 +478,6 @@ impl EncodeSpec {
     /// Largest side the format can hold, px.
     pub fn side_max(&self) -> u32 {
         match self {
-            // A TIFF could have more, but not by JPEG, and not as our own source.
             Self::Jpeg { .. } | Self::Gif { .. } | Self::Tiff { .. } => 65_535,
             Self::Png | Self::Png8 { .. } => u32::MAX >> 1,
             Self::Webp { .. } | Self::WebpLossless => 16_383,

@@ -227,17 +227,17 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry(
         "quantize",
         "How the palette of a GIF or PNG8 is made, dithered or not, of how many colours, of which some may be given.",
-        Url("Valley?wid=240&quantize=adaptive,diffuse,256"),
+        Url("Valley?wid=240&fmt=gif&quantize=adaptive,diffuse,16"),
     ),
-    entry("pscan", "Number of scans of a progressive JPEG.", Url("Valley?wid=240&pscan=auto")),
+    entry("pscan", "Steps in which a progressive JPEG comes.", Url("Valley?wid=240&fmt=pjpeg&pscan=4")),
     entry(
         "icc",
-        "Converts the reply to another colour space, with an intent, black-point compensation and dithering.",
-        None,
+        "Converts the reply to the colours of a profile. Intents count for CMYK alone.",
+        Url("Valley?wid=240&icc=AdobeRGB&iccEmbed=1"),
     ),
-    entry("iccEmbed", "1 stores the reply's colour profile in it.", Url("Valley?wid=240&iccEmbed=0")),
+    entry("iccEmbed", "1 stores the reply's colour profile in it.", Url("Valley?wid=240&iccEmbed=1")),
     entry("pathEmbed", "1 stores the source's paths in the reply.", Url("Valley?wid=240&pathEmbed=0")),
-    entry("xmpEmbed", "1 stores the source's XMP packet in the reply.", Url("Valley?wid=240&xmpEmbed=0")),
+    entry("xmpEmbed", "1 stores the source's XMP packet in the reply.", Url("Valley?wid=240&xmpEmbed=1")),
     entry(
         "dpr",
         "Multiplies the size asked for by the screen's pixel ratio: a given one, or the one that the client says.",
