@@ -10,7 +10,8 @@ use crate::plan::{EncodeLadder, EncodeSpec, Traits, Verdict};
 /// Encodes the format asked for, then the candidates in order until one is strictly smaller: that one is served.
 ///
 /// `fits` says whether there is time for a candidate: one that does not fit is left out, and the next one looked at.
-/// `flat_share` looks at the picture for the candidates that follow it. `encode` makes one encoding; it is called at most once a rung, but for a JPEG that has to fit (`fit::fitted`).
+/// `flat_share` looks at the picture, for the candidates that follow it. `encode` makes one encoding; it is called at most
+/// once a rung, but for a JPEG that has to fit (`fit::fitted`).
 ///
 /// # Errors
 /// What `encode` says of any rung that is tried. `Command`: no quality fits into `jpeg_bytes_max`.
