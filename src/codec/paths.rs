@@ -15,7 +15,7 @@ use crate::plan::{Header, SourceFormat, SourcePath};
 /// Begins the JPEG segments whose rests together are the resources.
 const JPEG_NAMESPACE: &[u8] = b"Photoshop 3.0\0";
 /// The TIFF tag.
-const TIFF_TAG: u16 = 34_377;
+pub(super) const TIFF_TAG: u16 = 34_377;
 /// The path without a name of its own.
 const WORK_PATH: u16 = 1025;
 /// Segments or resources that are looked at.
@@ -145,7 +145,7 @@ pub(super) fn jpeg_segments(paths: &[SourcePath], size: Size) -> Vec<Vec<u8>> {
 }
 
 /// Paths as image resources, numbered from 2000 on.
-fn resources(paths: &[SourcePath], size: Size) -> Vec<u8> {
+pub(super) fn resources(paths: &[SourcePath], size: Size) -> Vec<u8> {
     let mut out = Vec::new();
     for (id, SourcePath { name, path, .. }) in (2000_u16..=2997).zip(paths) {
         let name = &name.as_bytes()[..name.len().min(255)];

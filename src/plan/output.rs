@@ -8,7 +8,7 @@ use crate::pixel::Density;
 pub struct Output {
     /// How large the picture is printed: JPEG, PNG, TIFF.
     pub density: Option<Density>,
-    /// Closed paths of the source where they lie in the reply, points in [`SourcePath::UNITS_PER_PX`]: JPEG.
+    /// Closed paths of the source where they lie in the reply, points in [`SourcePath::UNITS_PER_PX`]: JPEG, TIFF.
     pub paths: Vec<SourcePath>,
     /// Steps in which a progressive JPEG comes, 3 to 5; `None`: as many as the encoder likes best.
     pub steps: Option<u8>,

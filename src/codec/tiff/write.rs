@@ -13,7 +13,7 @@ use tiff::tags::{PhotometricInterpretation, Predictor, ResolutionUnit, SampleFor
 use tiff::{Directory, TiffError};
 
 use super::NAME;
-use crate::codec::{Beside, jpeg, rows};
+use crate::codec::{Beside, jpeg, paths, rows};
 use crate::error::{Error, Result};
 use crate::pixel::{Chroma, Density, Image, Model, Size};
 use crate::plan::{JpegQuality, TiffPacking};
@@ -54,7 +54,7 @@ fn write_packed<C: ColorType<Inner = u8>>(
     if alpha {
         page.encoder().write_tag(Tag::ExtraSamples, STRAIGHT_ALPHA).map_err(refuse)?;
     }
-    tagged(page.encoder(), beside).map_err(refuse)?;
+    tagged(page.encoder(), image.size(), beside).map_err(refuse)?;
     page.write_data(&samples).map_err(refuse)?;
     Ok(file.into_inner())
 }
@@ -126,7 +126,7 @@ fn write_page(
         page.write_tag(Tag::XResolution, Rational { n: 1, d: 1 })?;
         page.write_tag(Tag::YResolution, Rational { n: 1, d: 1 })?;
         more(&mut page)?;
-        tagged(&mut page, beside)
+        tagged(&mut page, size, beside)
     };
     write().map_err(refuse)?;
     page.finish().map_err(refuse)?;
@@ -160,7 +160,7 @@ const REFERENCE_BLACK_WHITE: u16 = 532;
 const XMP: u16 = 700;
 
 /// What a page says beside its pixels.
-fn tagged(page: &mut Page<'_, '_>, beside: &Beside<'_>) -> Result<(), TiffError> {
+fn tagged(page: &mut Page<'_, '_>, size: Size, beside: &Beside<'_>) -> Result<(), TiffError> {
     if let Some(density) = beside.output.density {
         page.write_tag(Tag::ResolutionUnit, ResolutionUnit::Inch.to_u16())?;
         page.write_tag(Tag::XResolution, dpi(density))?;
@@ -168,6 +168,10 @@ fn tagged(page: &mut Page<'_, '_>, beside: &Beside<'_>) -> Result<(), TiffError>
     }
     if let Some(packet) = beside.xmp {
         page.write_tag(Tag::Unknown(XMP), packet)?;
+    }
+    if !beside.output.paths.is_empty() {
+        let resources = paths::resources(&beside.output.paths, size);
+        page.write_tag(Tag::Unknown(paths::TIFF_TAG), resources.as_slice())?;
     }
     if let Some(icc) = beside.icc {
         // Bytes of no kind, which the crate's values are not.

@@ -1,14 +1,17 @@
 //! TIFFs of our own: read again by us and by libtiff.
 
+use std::io::Cursor;
 use std::process::Command;
 
 use calotype::codec;
+use calotype::pixel::path::{Outline, Path, Piece};
 use calotype::pixel::{Chroma, Density, Image, PixelFormat, Size};
-use calotype::plan::{DecodeAs, EncodeSpec, JpegQuality, Output, TiffPacking};
+use calotype::plan::{DecodeAs, EncodeSpec, JpegQuality, Output, SourcePath, TiffPacking};
 
 use super::make::computed;
 use super::{GREY_ALPHA, decode_as, encode, mse, probe, worst};
 use crate::http::has_tool;
+use crate::quality::pictures::as_stored;
 
 const LOSSLESS: [TiffPacking; 3] = [TiffPacking::None, TiffPacking::Lzw, TiffPacking::Zip];
 
@@ -100,6 +103,29 @@ fn densities_are_written() {
             assert_eq!(probe(&file).density.map(Density::dpi), Some(dpi), "{spec:?}");
             let plain = codec::encode(&image, &spec).expect("bytes");
             assert_eq!(probe(&plain).density, None, "{spec:?}");
+        }
+    }
+}
+
+#[test]
+fn paths_of_the_source_go_along() {
+    let px = |x: i64, y: i64| [x, y].map(|v| v * SourcePath::UNITS_PER_PX);
+    let triangle = Outline { start: px(1, 2), pieces: [px(60, 2), px(30, 40), px(1, 2)].map(Piece::Line).into() };
+    let path = SourcePath { name: String::from("Bag"), path: Path { outlines: vec![triangle] }, is_closed: true };
+    let output = Output { paths: vec![path], ..Output::default() };
+    let image = computed(Size::new(64, 48), PixelFormat::RGB);
+    for spec in LOSSLESS.map(|packing| EncodeSpec::Tiff { packing }).into_iter().chain([lossy(90, Chroma::Half)]) {
+        let stored = as_stored(&image, &spec);
+        let file = codec::encode_with(&stored, &spec, &output, None).expect("bytes");
+        let [found] = &codec::paths(&mut Cursor::new(&file), &probe(&file))[..] else { panic!("{spec:?}: one path") };
+        assert_eq!((found.name.as_str(), found.is_closed), ("Bag", true));
+        // Parts of the sides come back as pixels, give or take their own steps.
+        let near = |a: [i64; 2], b: [i64; 2]| a.iter().zip(b).all(|(a, b)| a.abs_diff(b) <= 2);
+        let (was, is) = (&output.paths[0].path.outlines[0], &found.path.outlines[0]);
+        assert!(near(was.start, is.start) && was.pieces.len() == is.pieces.len(), "{is:?}");
+        assert!(was.pieces.iter().zip(&is.pieces).all(|(a, b)| near(a.end(), b.end())), "{is:?}");
+        if let Some(seen) = by_libtiff(&file) {
+            assert_eq!(seen.size(), image.size());
         }
     }
 }
