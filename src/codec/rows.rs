@@ -220,21 +220,21 @@ pub(super) fn interleaved(image: &Image, alpha: bool) -> Cow<'_, [u8]> {
 
 /// Differences of all samples from those right of them and below them: their sum in levels, and how many they are.
 pub(super) fn neighbour_differences(plane: &Plane<u8>) -> (u64, u64) {
-    let Size { w, h } = plane.size();
-    let (w, h) = (w as usize, h as usize);
-    let sum = |a: &[u8], b: &[u8]| -> u64 { a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b))).sum() };
-    let across: u64 = plane.data().chunks_exact(w).map(|row| sum(row, &row[1..])).sum();
-    let down = sum(plane.data(), &plane.data()[w..]);
-    (across + down, (h * (w - 1) + w * (h - 1)) as u64)
+    over_neighbours(plane, |difference| difference.into())
 }
 
 /// Neighbours, right and below, that differ by one level at most: how many, and of how many.
 pub(super) fn flat_neighbours(plane: &Plane<u8>) -> (u64, u64) {
+    over_neighbours(plane, |difference| u64::from(difference <= 1))
+}
+
+/// The sum over all pairs of neighbours of what `of` makes of their difference, and how many pairs they are.
+fn over_neighbours(plane: &Plane<u8>, of: impl Fn(u8) -> u64) -> (u64, u64) {
     let Size { w, h } = plane.size();
     let (w, h) = (w as usize, h as usize);
-    let flat = |a: &[u8], b: &[u8]| -> u64 { a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b) <= 1)).sum() };
-    let across: u64 = plane.data().chunks_exact(w).map(|row| flat(row, &row[1..])).sum();
-    let down = flat(plane.data(), &plane.data()[w..]);
+    let sum = |a: &[u8], b: &[u8]| -> u64 { a.iter().zip(b).map(|(a, b)| of(a.abs_diff(*b))).sum() };
+    let across: u64 = plane.data().chunks_exact(w).map(|row| sum(row, &row[1..])).sum();
+    let down = sum(plane.data(), &plane.data()[w..]);
     (across + down, (h * (w - 1) + w * (h - 1)) as u64)
 }
 

@@ -27,73 +27,24 @@ const AVIF_420: [Rows; 3] = [
     [(1, 630), (30, 360), (50, 281), (65, 232), (75, 174), (85, 111), (92, 60), (96, 23), (100, 0)],
     [(1, 630), (30, 359), (50, 273), (65, 219), (75, 154), (85, 93), (92, 47), (96, 15), (100, 0)],
 ];
-/// Rows of a trim: JPEG quality, mean log₂ of that JPEG's bits a pixel in 1/1000, and what one such bit more and a flat
-/// share of 1 more change: WebP's quality in hundredths, AVIF's quantiser in tenths.
-type TrimRows = [TrimRow; 7];
-type TrimRow = (u8, i32, i32, i32);
+/// Rows of a trim: JPEG quality, and a mean or a change.
+type TrimRows = [(u8, i32); 7];
 
+/// Mean log₂ of the bits a pixel that a JPEG takes of those pictures in 1/1000, at each size.
+const BITS_MILLI: [TrimRows; 3] = [
+    [(30, -1053), (50, -563), (65, -237), (75, 45), (85, 482), (92, 962), (96, 1515)],
+    [(30, -1499), (50, -996), (65, -660), (75, -368), (85, 90), (92, 599), (96, 1196)],
+    [(30, -1875), (50, -1364), (65, -1013), (75, -705), (85, -205), (92, 327), (96, 924)],
+];
 /// Mean share of flat neighbours of those pictures in 1/1000, at each size.
 const FLAT_MILLI: [i32; 3] = [531, 621, 679];
-/// Trims of AVIF at 4:2:0, by ridge regression over the pictures behind the rows above (`docs/measurements.md`).
-const AVIF_TRIM: [TrimRows; 3] = [
-    [
-        (30, -1053, 10, 104),
-        (50, -563, 26, 123),
-        (65, -237, 39, 135),
-        (75, 45, 45, 128),
-        (85, 482, 40, 97),
-        (92, 962, 34, 74),
-        (96, 1515, 30, 63),
-    ],
-    [
-        (30, -1499, 10, 104),
-        (50, -996, 26, 123),
-        (65, -660, 39, 135),
-        (75, -368, 45, 128),
-        (85, 90, 40, 97),
-        (92, 599, 34, 74),
-        (96, 1196, 30, 63),
-    ],
-    [
-        (30, -1875, 10, 104),
-        (50, -1364, 26, 123),
-        (65, -1013, 39, 135),
-        (75, -705, 45, 128),
-        (85, -205, 40, 97),
-        (92, 327, 34, 74),
-        (96, 924, 30, 63),
-    ],
-];
-/// Trims of WebP: flat shares made it no better, and nothing did at 2000 px.
-const WEBP_TRIM: [TrimRows; 3] = [
-    [
-        (30, -1053, -317, 0),
-        (50, -563, -581, 0),
-        (65, -237, -736, 0),
-        (75, 45, -675, 0),
-        (85, 482, -528, 0),
-        (92, 962, -445, 0),
-        (96, 1515, -407, 0),
-    ],
-    [
-        (30, -1499, -317, 0),
-        (50, -996, -581, 0),
-        (65, -660, -736, 0),
-        (75, -368, -675, 0),
-        (85, 90, -528, 0),
-        (92, 599, -445, 0),
-        (96, 1196, -407, 0),
-    ],
-    [
-        (30, -1875, 0, 0),
-        (50, -1364, 0, 0),
-        (65, -1013, 0, 0),
-        (75, -705, 0, 0),
-        (85, -205, 0, 0),
-        (92, 327, 0, 0),
-        (96, 924, 0, 0),
-    ],
-];
+/// What one bit more changes in AVIF's quantiser at 4:2:0, in tenths, and what a flat share of 1 does: by ridge regression
+/// over the pictures behind the rows above (`docs/measurements.md`).
+const AVIF_PER_BIT: TrimRows = [(30, 10), (50, 26), (65, 39), (75, 45), (85, 40), (92, 34), (96, 30)];
+const AVIF_PER_FLAT: TrimRows = [(30, 104), (50, 123), (65, 135), (75, 128), (85, 97), (92, 74), (96, 63)];
+/// The same of WebP's quality in hundredths: nothing did any good at 2000 px, and flat shares nowhere.
+const WEBP_PER_BIT: TrimRows = [(30, -317), (50, -581), (65, -736), (75, -675), (85, -528), (92, -445), (96, -407)];
+const NO_CHANGE: TrimRows = [(1, 0); 7];
 
 /// AVIF quantiser at 4:4:4; the rows of 60, 85 and 93 are measured at height 500.
 const AVIF_444: [(u8, i32); 6] = [(1, 63), (30, 44), (60, 29), (85, 17), (93, 10), (100, 2)];
@@ -145,26 +96,20 @@ pub fn webp(quality: JpegQuality, size: Size) -> WebpQuality {
 
 /// How a WebP that replaces a JPEG of `quality` follows the picture, of `size`.
 pub fn webp_trim(quality: JpegQuality, size: Size) -> Trim {
-    trim(&WEBP, &WEBP_TRIM, quality, size)
+    let per_bit = by_size(&[WEBP_PER_BIT, WEBP_PER_BIT, NO_CHANGE], quality, size);
+    trim(by_size(&WEBP, quality, size), per_bit, 0, quality, size)
 }
 
 /// How an AVIF at 4:2:0 that replaces a JPEG of `quality` follows the picture, of `size`.
 pub fn avif_trim(quality: JpegQuality, size: Size) -> Trim {
-    trim(&AVIF_420, &AVIF_TRIM, quality, size)
+    let [per_bit, per_flat] = [&AVIF_PER_BIT, &AVIF_PER_FLAT].map(|rows| interpolated(rows, quality.0));
+    trim(by_size(&AVIF_420, quality, size), per_bit, per_flat, quality, size)
 }
 
-fn trim(usual: &[Rows; 3], rows: &[TrimRows; 3], quality: JpegQuality, size: Size) -> Trim {
-    let of = |part: fn(&TrimRow) -> (u8, i32)| {
-        let tables = rows.each_ref().map(|rows| rows.each_ref().map(part));
-        by_size(&tables, quality, size)
-    };
-    Trim {
-        usual: by_size(usual, quality, size),
-        bits_milli: of(|row| (row.0, row.1)),
-        per_bit: of(|row| (row.0, row.2)),
-        flat_milli: by_size(&FLAT_MILLI.map(|flat| [(1, flat)]), quality, size),
-        per_flat: of(|row| (row.0, row.3)),
-    }
+fn trim(usual: i32, per_bit: i32, per_flat: i32, quality: JpegQuality, size: Size) -> Trim {
+    let bits_milli = by_size(&BITS_MILLI, quality, size);
+    let flat_milli = by_size(&FLAT_MILLI.map(|flat| [(1, flat)]), quality, size);
+    Trim { usual, bits_milli, per_bit, flat_milli, per_flat }
 }
 
 /// The value of `quality` between the rows of the two sizes that are nearest, beyond them that of the nearest.

@@ -4,21 +4,20 @@ use bytes::Bytes;
 
 use super::fit::fitted;
 use crate::error::Result;
-use crate::pixel::Size;
 use crate::plan::{EncodeLadder, EncodeSpec, Traits, Verdict};
 
 /// Encodes the format asked for, then the candidates in order until one is strictly smaller: that one is served.
 ///
 /// `fits` says whether there is time for a candidate: one that does not fit is left out, and the next one looked at.
-/// `flat_share` looks at the picture, for the candidates that follow it. `encode` makes one encoding; it is called at most
-/// once a rung, but for a JPEG that has to fit (`fit::fitted`).
+/// `traits` tells of the picture, whose JPEG takes so many bytes, for the candidates that follow it. `encode` makes one
+/// encoding; it is called at most once a rung, but for a JPEG that has to fit (`fit::fitted`).
 ///
 /// # Errors
 /// What `encode` says of any rung that is tried. `Command`: no quality fits into `jpeg_bytes_max`.
 pub fn climb(
     ladder: &EncodeLadder,
     fits: impl Fn(&EncodeSpec) -> bool,
-    flat_share: impl Fn() -> Option<(Size, f64)>,
+    traits: impl Fn(u64) -> Option<Traits>,
     mut encode: impl FnMut(&EncodeSpec) -> Result<Vec<u8>>,
 ) -> Result<(Bytes, Verdict)> {
     let (spec, requested) = match ladder.jpeg_bytes_max {
@@ -27,18 +26,17 @@ pub fn climb(
     };
     let tried = vec![(spec, requested.len() as u64)];
     let mut verdict = Verdict { tried, served: spec, skipped: Vec::new() };
-    let mut traits = None;
+    let mut known = None;
     for spec in &ladder.candidates {
         if !fits(spec) {
             verdict.skipped.push(*spec);
             continue;
         }
         // What a JPEG takes that had to fit says nothing of the picture.
-        if traits.is_none() && ladder.trims.trims(spec) && ladder.jpeg_bytes_max.is_none() {
-            let jpeg_bytes = requested.len() as u64;
-            traits = flat_share().map(|(size, flat_share)| Traits { size, jpeg_bytes, flat_share });
+        if known.is_none() && ladder.trims.trims(spec) && ladder.jpeg_bytes_max.is_none() {
+            known = traits(requested.len() as u64);
         }
-        let spec = traits.as_ref().map_or(*spec, |traits| ladder.trims.of(spec, traits));
+        let spec = known.as_ref().map_or(*spec, |traits| ladder.trims.of(spec, traits));
         let bytes = encode(&spec)?;
         verdict.tried.push((spec, bytes.len() as u64));
         if bytes.len() < requested.len() {
@@ -53,7 +51,7 @@ pub fn climb(
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::pixel::Chroma;
+    use crate::pixel::{Chroma, Size};
     use crate::plan::{JpegQuality, Trim, Trims, WebpQuality};
 
     const JPEG: EncodeSpec = EncodeSpec::Jpeg { quality: JpegQuality(80), chroma: Chroma::Half, progressive: false };
@@ -64,7 +62,7 @@ mod tests {
     fn check(candidates: &[EncodeSpec], lengths: &[(EncodeSpec, usize)], tried: &[EncodeSpec], want: EncodeSpec) {
         let ladder = EncodeLadder { candidates: candidates.to_vec(), ..EncodeLadder::only(JPEG) };
         let length = |spec: &EncodeSpec| lengths.iter().find(|(known, _)| known == spec).unwrap().1;
-        let (bytes, verdict) = climb(&ladder, |_| true, || None, |spec| Ok(vec![7; length(spec)])).unwrap();
+        let (bytes, verdict) = climb(&ladder, |_| true, |_| None, |spec| Ok(vec![7; length(spec)])).unwrap();
         assert_eq!((verdict.served, verdict.skipped.as_slice()), (want, &[][..]));
         assert_eq!(bytes.len(), length(&want));
         let sizes: Vec<_> = tried.iter().map(|spec| (*spec, length(spec) as u64)).collect();
@@ -95,7 +93,7 @@ mod tests {
                 EncodeSpec::WebpLossless => Ok(vec![0; lossless]),
                 _ => Ok(vec![0; 10]),
             };
-            let (bytes, verdict) = climb(&ladder, |spec| fits.contains(spec), || None, encode).unwrap();
+            let (bytes, verdict) = climb(&ladder, |spec| fits.contains(spec), |_| None, encode).unwrap();
             (bytes.len(), verdict.tried.len(), verdict.reason(), verdict.served, verdict.skipped)
         };
         assert_eq!(of(&[LOSSLESS], 9), (9, 2, "deadline", LOSSLESS, vec![WEBP]));
@@ -113,7 +111,7 @@ mod tests {
                 EncodeSpec::Jpeg { quality, .. } => Ok(vec![0; usize::from(quality.0)]),
                 _ => Ok(vec![0; webp]),
             };
-            let (bytes, verdict) = climb(&ladder, |_| true, || None, encode).unwrap();
+            let (bytes, verdict) = climb(&ladder, |_| true, |_| None, encode).unwrap();
             (bytes.len(), verdict.reason(), verdict.saved())
         };
         assert_eq!(of(60), (50, "larger", Some(-10)));
@@ -131,8 +129,8 @@ mod tests {
                 EncodeSpec::Webp { quality } => Ok(vec![0; usize::from(quality.0) / 100]),
                 _ => Ok(vec![0; 250]),
             };
-            let looks = || Some((Size::new(50, 20), 0.7));
-            climb(&ladder, |_| true, looks, encode).unwrap().1.served
+            let traits = |jpeg_bytes| Some(Traits { size: Size::new(50, 20), jpeg_bytes, flat_share: 0.7 });
+            climb(&ladder, |_| true, traits, encode).unwrap().1.served
         };
         // Two bits a pixel, and flatter than most.
         assert_eq!(of(None), EncodeSpec::Webp { quality: WebpQuality(7700) });
@@ -146,7 +144,7 @@ mod tests {
             EncodeSpec::Jpeg { .. } => Ok(vec![0; 4]),
             _ => Err(Error::Encode { format: "webp", reason: String::from("no") }),
         };
-        let failed = climb(&ladder, |_| true, || None, encode);
+        let failed = climb(&ladder, |_| true, |_| None, encode);
         assert!(matches!(failed, Err(Error::Encode { format: "webp", .. })));
     }
 }

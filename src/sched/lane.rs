@@ -19,7 +19,7 @@ use crate::engine::{self, Completion, Engine, Job};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::pixel::{Image, Model, Plane, RowSource, YcbcrForm};
-use crate::plan::{DecodeAs, EncodeLadder, EncodeSpec, Header, Output, Pass, Plan};
+use crate::plan::{DecodeAs, EncodeLadder, EncodeSpec, Header, Output, Pass, Plan, Traits};
 use crate::telemetry::Timings;
 
 /// A lane's signs of life, read by the watchdog.
@@ -310,7 +310,7 @@ fn take(shared: &Shared, lane: &Lane, step: Step) {
         let (bytes, verdict) = climb(
             &plan.encode,
             fits,
-            || Some((size, codec::flat_share(&image)?)),
+            |jpeg_bytes| Some(Traits { size, jpeg_bytes, flat_share: codec::flat_share(&image)? }),
             |spec| {
                 gate.check(shared, "encode")?;
                 let begun = Instant::now();

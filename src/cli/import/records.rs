@@ -5,13 +5,14 @@ use toml::{Table, Value, value::Datetime};
 use super::attributes::{number, thumb_type};
 use super::{Import, check, text};
 use crate::catalog::Company;
+use crate::error::{Error, Result};
 use crate::limits;
 use crate::request;
 
 /// Fills `[company.*.presets]`.
 pub(super) fn macros(import: &mut Import<'_>, file: &str, text: &str, company: &mut Company, table: &mut Table) {
     let mut presets = Table::new();
-    for (place, fields) in Rows::read(import, file, text, &["name", "definition"]) {
+    for (place, fields) in table_rows(import, file, text, &["name", "definition"]) {
         let field =
             |name: &str| fields.iter().find(|(column, _)| column == name).map_or("", |(_, field)| field.as_str());
         let (name, body) = (field("name").trim_matches('$').to_owned(), field("definition").to_owned());
@@ -23,7 +24,7 @@ pub(super) fn macros(import: &mut Import<'_>, file: &str, text: &str, company: &
         // Its own grammar first; what it refers to must stand above it, or in the default catalog.
         let known = check_macro(&company.root_id, &one).and_then(|()| request::check(&body, company));
         match known {
-            Ok(()) | Err(crate::error::Error::NotSupported { .. }) => {
+            Ok(()) | Err(Error::NotSupported { .. }) => {
                 import.taken(&place, &name, format!("company.{}.presets.{name}", company.root_id));
                 company.presets.insert(name.to_ascii_lowercase(), body.clone());
                 presets.insert(name, Value::from(body));
@@ -35,7 +36,7 @@ pub(super) fn macros(import: &mut Import<'_>, file: &str, text: &str, company: &
 }
 
 /// Whether the name can be one; the body is looked at with what it refers to.
-fn check_macro(root_id: &str, one: &Table) -> crate::error::Result<()> {
+fn check_macro(root_id: &str, one: &Table) -> Result<()> {
     let empty: Table = one.iter().map(|(name, _)| (name.clone(), Value::from(""))).collect();
     check(root_id, Table::from_iter([(String::from("presets"), Value::Table(empty))]))
 }
@@ -43,7 +44,7 @@ fn check_macro(root_id: &str, one: &Table) -> crate::error::Result<()> {
 /// Fills `[company.*.record]`.
 pub(super) fn records(import: &mut Import<'_>, file: &str, text: &str, company: &Company, table: &mut Table) {
     let mut records = Table::new();
-    for (place, fields) in Rows::read(import, file, text, &["id"]) {
+    for (place, fields) in table_rows(import, file, text, &["id"]) {
         let id = fields.iter().find(|(name, _)| name == "id").map_or("", |(_, field)| field.as_str()).to_owned();
         if id.is_empty() || records.contains_key(&id) {
             import.left_out(
@@ -80,7 +81,7 @@ pub(super) fn records(import: &mut Import<'_>, file: &str, text: &str, company: 
             let fits = match (key, &value) {
                 // With the macros that it may refer to.
                 ("modifier" | "post_modifier", Value::String(commands)) => match request::check(commands, company) {
-                    Err(crate::error::Error::NotSupported { .. }) => Ok(()),
+                    Err(Error::NotSupported { .. }) => Ok(()),
                     checked => checked,
                 },
                 _ => check(&company.root_id, name(&id, Table::from_iter([(key.to_owned(), value.clone())]))),
@@ -143,49 +144,49 @@ fn timestamp(field: &str) -> Option<Value> {
     zoned(&text).or_else(|| zoned(&format!("{text}Z"))).map(Value::Datetime)
 }
 
-/// The rows of a table by their columns' names.
-struct Rows;
-
-impl Rows {
-    /// Place and fields of each row, columns in lower case. Columns that nobody needs are said once.
-    fn read(import: &mut Import<'_>, file: &str, text: &str, needed: &[&str]) -> Vec<(String, Vec<(String, String)>)> {
-        let mut rows = text::rows(text).into_iter();
-        let Some((line, head)) = rows.next() else {
-            import.left_out(file, "table", "it is empty");
+/// Place and fields of each row, columns in lower case. Columns that nobody needs are said once.
+fn table_rows(
+    import: &mut Import<'_>,
+    file: &str,
+    text: &str,
+    needed: &[&str],
+) -> Vec<(String, Vec<(String, String)>)> {
+    let mut rows = text::rows(text).into_iter();
+    let Some((line, head)) = rows.next() else {
+        import.left_out(file, "table", "it is empty");
+        return Vec::new();
+    };
+    let place = format!("{file}:{line}");
+    let names: Vec<String> =
+        head.iter().map(|name| name.trim().trim_start_matches("catalog::").to_ascii_lowercase()).collect();
+    for name in needed {
+        if !names.iter().any(|known| known == name) {
+            import.left_out(&place, "table", format!("it has no column {name}"));
             return Vec::new();
-        };
-        let place = format!("{file}:{line}");
-        let names: Vec<String> =
-            head.iter().map(|name| name.trim().trim_start_matches("catalog::").to_ascii_lowercase()).collect();
-        for name in needed {
-            if !names.iter().any(|known| known == name) {
-                import.left_out(&place, "table", format!("it has no column {name}"));
-                return Vec::new();
-            }
         }
-        for (name, shown) in names.iter().zip(&head) {
-            let is_needed = needed.contains(&name.as_str()) || (needed == ["id"] && converted(name, "").is_some());
-            // The original ignores columns that begin with a dot, on purpose.
-            if !is_needed && !name.starts_with('.') {
-                import.left_out(&place, shown, "calotype has nothing for this column");
-            }
-        }
-        let mut out = Vec::new();
-        for (line, row) in rows {
-            let place = format!("{file}:{line}");
-            if out.len() == limits::IMPORT_RECORDS_MAX {
-                import.left_out(&place, "the rest", format!("more than {} rows", limits::IMPORT_RECORDS_MAX));
-                break;
-            }
-            if row.len() > names.len() {
-                let first = row.first().cloned().unwrap_or_default();
-                import.left_out(&place, &first, format!("{} fields under {} columns", row.len(), names.len()));
-                continue;
-            }
-            out.push((place, names.iter().cloned().zip(row).collect()));
-        }
-        out
     }
+    for (name, shown) in names.iter().zip(&head) {
+        let is_needed = needed.contains(&name.as_str()) || (needed == ["id"] && converted(name, "").is_some());
+        // The original ignores columns that begin with a dot, on purpose.
+        if !is_needed && !name.starts_with('.') {
+            import.left_out(&place, shown, "calotype has nothing for this column");
+        }
+    }
+    let mut out = Vec::new();
+    for (line, row) in rows {
+        let place = format!("{file}:{line}");
+        if out.len() == limits::IMPORT_RECORDS_MAX {
+            import.left_out(&place, "the rest", format!("more than {} rows", limits::IMPORT_RECORDS_MAX));
+            break;
+        }
+        if row.len() > names.len() {
+            let first = row.first().cloned().unwrap_or_default();
+            import.left_out(&place, &first, format!("{} fields under {} columns", row.len(), names.len()));
+            continue;
+        }
+        out.push((place, names.iter().cloned().zip(row).collect()));
+    }
+    out
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ impl InProcess {
         let xmp = codec::xmp(&mut std::io::Cursor::new(&bytes), header.format);
         let image = run(&Scalar, Job { source, plans: vec![plan], cancel: Cancel::default() }).images.remove(0)?;
         let (body, verdict) =
-            climb(&ladder, |_| true, || None, |spec| codec::encode_with(&image, spec, &output, xmp.as_deref()))?;
+            climb(&ladder, |_| true, |_| None, |spec| codec::encode_with(&image, spec, &output, xmp.as_deref()))?;
         let mut headers = vec![(String::from("content-type"), verdict.served.mime().to_owned())];
         if !commands.ignored.is_empty() {
             headers.push((String::from("x-image-serving-ignored"), commands.ignored.join(", ")));
