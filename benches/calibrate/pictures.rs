@@ -58,7 +58,7 @@ pub(crate) fn cases(corpus: &Path, fitting: bool) -> Vec<Case> {
 }
 
 /// Runs `work` on every case, on all cores; results in the order of the cases.
-pub(crate) fn on_all_cores<T: Send>(cases: &[Case], work: impl Fn(&Case) -> T + Sync) -> Vec<T> {
+pub(crate) fn on_all_cores<C: Sync, T: Send>(cases: &[C], work: impl Fn(&C) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
