@@ -1,8 +1,8 @@
 //! The passes alone: each engine against itself and against the best of others.
 //!
 //! `cargo bench --bench passes` prints the figures that the project promises, both raw numbers beside each ratio, then
-//! criterion's groups, `pass/engine/case`; `-- figures` prints the figures alone, `-- gpu` those of the GPU alone,
-//! `-- <filter>` runs groups alone. Each bench checks its answer against the oracle once before it is timed.
+//! criterion's groups, `pass/engine/case`; `-- figures` prints the figures alone, `-- <filter>` runs groups alone. The
+//! GPU's figures are those of `benches/gpu`. Each bench checks its answer against the oracle once before it is timed.
 
 mod turns;
 
@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use calotype::codec;
-use calotype::engine::gpu::{Choice, Gpu};
 use calotype::engine::scalar::Scalar;
 use calotype::engine::simd::{Level, Simd};
 use calotype::engine::{self, Cancel, Engine, Job};
@@ -22,7 +21,7 @@ use calotype::plan::{
 };
 use criterion::{Criterion, Throughput};
 use fast_image_resize as fir;
-use turns::{alternate, median, ms, once};
+use turns::{alternate, once};
 
 const SOURCE: Size = Size::new(2048, 1358);
 const VIEW: Size = Size::new(754, 500);
@@ -34,10 +33,7 @@ fn main() {
     if filter.is_none_or(|filter| filter == "figures") {
         figures();
     }
-    if filter.is_none_or(|filter| ["figures", "gpu"].contains(&filter)) {
-        gpu_figures();
-    }
-    if filter.is_none_or(|filter| !["figures", "gpu"].contains(&filter)) {
+    if filter != Some("figures") {
         let mut criterion = Criterion::default().configure_from_args();
         groups(&mut criterion);
         criterion.final_summary();
@@ -114,48 +110,6 @@ fn figures() {
     let webp = EncodeSpec::Webp { quality: WebpQuality(8000) };
     let encode = || drop(black_box(codec::encode(&planes, &webp).expect("a picture")));
     alternate("libwebp", encode, "unsharp", || work(&simd, &view, &sharp));
-    println!();
-}
-
-/// Where the time of one job on the GPU goes, beside the same job on the CPU.
-fn gpu_figures() {
-    let gpu = match Gpu::try_new(Choice::Any) {
-        Ok(gpu) => gpu,
-        Err(error) => return println!("GPU: {error}\n"),
-    };
-    let adapter = gpu.adapter();
-    let meaning = if adapter.kind.is_hardware() { "" } else { "; software: these times mean nothing" };
-    println!("GPU, one job at a time: {adapter}{meaning}");
-    let photo = Arc::new(testcard::photo(SOURCE, 7));
-    let vase = Arc::new(testcard::vase(SOURCE, 7));
-    let ycc = Arc::new(as_420(&photo));
-    let simd = Simd::new();
-    for (name, source, format) in
-        [("R G B", &photo, PixelFormat::RGB), ("R G B A", &vase, PixelFormat::RGBA), ("Y Cb Cr 4:2:0", &ycc, YCC_420)]
-    {
-        let resized = resize(format, WorkingSpace::Encoded, false);
-        let mut sharpened = resized.clone();
-        if format == YCC_420 {
-            sharpened.push(Pass::YcbcrToRgb);
-        }
-        sharpened.extend(unsharp(1.0, false));
-        check(&gpu, source, &plan(source, VIEW, resized.clone()));
-        for (what, passes) in [("resize", resized), ("resize and unsharp", sharpened)] {
-            let plan = plan(source, VIEW, passes);
-            println!("  {what} of {name} {SOURCE} to {VIEW}");
-            let mut stages = [const { Vec::new() }; 3];
-            let on_gpu = || {
-                work(&gpu, source, &plan);
-                let times = gpu.stage_times();
-                for (stage, time) in stages.iter_mut().zip([times.upload, times.dispatch, times.readback]) {
-                    stage.push(time);
-                }
-            };
-            alternate("simd", || work(&simd, source, &plan), "gpu", on_gpu);
-            let [upload, dispatch, readback] = stages.each_mut().map(|times| ms(median(times)));
-            println!("    upload {upload}, dispatch {dispatch}, readback {readback}");
-        }
-    }
     println!();
 }
 

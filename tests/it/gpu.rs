@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use calotype::engine::gpu::{AdapterKind, Allocations, Choice, Fault, Gpu, Options, adapters};
+use calotype::engine::gpu::{AdapterKind, Allocations, Bandwidth, Choice, Fault, Gpu, Options, Totals, adapters};
 use calotype::engine::scalar::Scalar;
 use calotype::engine::{Cancel, Completion, Engine, Job, run};
 use calotype::error::Error;
@@ -423,7 +423,70 @@ fn a_full_queue_is_busy_and_what_waits_shares_a_batch() {
 
     opener.send(()).expect("the engine waits");
     (0..11).for_each(|_| pictures(&receive));
-    assert_eq!(gpu.batches(), 2, "the ten that waited went out together");
+    wait_until("all jobs to be counted", || gpu.totals().jobs == 11);
+    assert_eq!(gpu.totals().batches, 2, "the ten that waited went out together");
+}
+
+/// What a batch took is told: its jobs, the bytes that moved, and times that lie within one another.
+#[test]
+fn batches_are_counted_and_timed() {
+    let Some(gpu) = engine(Options::default()) else { return };
+    assert_eq!(gpu.totals(), Totals::default());
+    let mut random = SplitMix64::new("batches_are_counted_and_timed");
+    let size = Size::new(256, 128);
+    let source = Arc::new(picture(Content::Noise, size, PixelFormat::RGB, &mut random));
+    let next = job(&source, vec![reduction(size, PixelFormat::RGB, Size::new(64, 32))]);
+    for n in 1..=3 {
+        let before = gpu.totals();
+        drop(run(&gpu, next.clone()));
+        wait_until("the batch to be counted", || gpu.totals().jobs == n);
+        let one = gpu.totals().since(&before);
+        assert_eq!((one.batches, one.jobs), (1, 1));
+        // Rows of a multiple of four need no padding.
+        assert_eq!((one.source_bytes, one.out_bytes), (3 * 256 * 128, 3 * 64 * 32));
+        let times = one.times;
+        assert!(times.upload > Duration::ZERO && times.dispatch > Duration::ZERO && times.readback > Duration::ZERO);
+        match times.device {
+            None => println!("no timestamps on {}", gpu.adapter()),
+            Some(device) => {
+                assert!(device.passes > Duration::ZERO, "{device:?}");
+                // It may begin before the call that submits it has returned.
+                let there = device.upload + device.passes + device.readback;
+                assert!(there <= times.upload + times.dispatch, "{device:?} within {times:?}");
+            }
+        }
+    }
+}
+
+/// Fan-out: the source crosses the bus once, however many renditions are made of it, and half-size chroma stays half-size.
+#[test]
+fn a_fan_out_uploads_its_source_once_and_as_it_is_stored() {
+    let Some(gpu) = engine(Options::default()) else { return };
+    let mut random = SplitMix64::new("a_fan_out_uploads_its_source_once_and_as_it_is_stored");
+    let size = Size::new(160, 96);
+    let source = Arc::new(picture(Content::Noise, size, YCC_420, &mut random));
+    for (jobs, n) in (1..).zip([1, 2, 8]) {
+        let before = gpu.totals();
+        let plans: Vec<_> = (1..=n).map(|i| reduction(size, YCC_420, Size::new(16 * i, 10 * i))).collect();
+        let job = job(&source, plans);
+        assert_like_scalar(&format!("{n} renditions"), &job, run(&gpu, job.clone()), Tolerance::Levels(1));
+        wait_until("the batch to be counted", || gpu.totals().jobs == jobs);
+        let uploaded = gpu.totals().since(&before).source_bytes;
+        assert_eq!(uploaded, 160 * 96 * 3 / 2, "{n} renditions: one and a half bytes a pixel, once");
+    }
+}
+
+/// It is the engine's adapter whose copies are measured, and what it cannot hold is an error.
+#[test]
+fn bandwidth_is_measured_on_the_adapter_that_is_used() {
+    let Some(gpu) = engine(Options::default()) else { return };
+    let (adapter, bandwidth) = Bandwidth::measure(Choice::Any, 1 << 20).expect("an adapter that an engine runs on");
+    assert_eq!(&adapter, gpu.adapter());
+    for rate in [bandwidth.upload, bandwidth.copy, bandwidth.readback] {
+        assert!(rate.is_finite() && rate > 0.0, "{bandwidth:?}");
+    }
+    let error = Bandwidth::measure(Choice::Any, 1 << 60).expect_err("no adapter has so much memory");
+    assert!(matches!(error, Error::Device { .. }), "{error}");
 }
 
 /// A source that panics while it is read sinks its own job and no neighbour.
@@ -457,7 +520,8 @@ fn one_bad_source_sinks_nobody_else() {
         let error = image.expect_err("no picture");
         assert!(matches!(&error, Error::Panic { message } if message.contains("over the limit")), "{error}");
     }
-    assert_eq!(gpu.batches(), 2, "they did share a batch");
+    wait_until("all jobs to be counted", || gpu.totals().jobs == 4);
+    assert_eq!(gpu.totals().batches, 2, "they did share a batch");
     assert!(!gpu.is_lost());
 }
 

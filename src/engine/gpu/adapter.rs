@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::clock;
 use super::fault::Fault;
 use super::steps::Limits;
 use crate::error::Result;
@@ -133,8 +134,12 @@ pub(super) fn open(choice: Choice) -> Result<Opened> {
         max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
         ..wgpu::Limits::downlevel_defaults().using_resolution(offered)
     };
+    // All of them or none: half a clock is none.
+    let has_clock = adapter.features().contains(clock::FEATURES);
+    let required_features = if has_clock { clock::FEATURES } else { wgpu::Features::empty() };
     let request = adapter.request_device(&wgpu::DeviceDescriptor {
         label: Some("calotype"),
+        required_features,
         required_limits,
         memory_hints: wgpu::MemoryHints::MemoryUsage,
         ..wgpu::DeviceDescriptor::default()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::adapter::{self, Opened};
+use super::clock::{Clock, STAMPS_BYTES};
 use super::fault::{Fault, FaultCell};
 use super::pipelines::Pipelines;
 use super::pool::{Mapping, Pool, Sizes};
@@ -15,7 +16,7 @@ use super::shape::Shape;
 use super::steps::{Limits, Recording, Role, Step};
 use super::tables::{Full, Tables};
 use super::worker::{Queued, message};
-use super::{AdapterInfo, Choice, Options, StageTimes};
+use super::{AdapterInfo, Choice, Options, StageTimes, Totals};
 use crate::engine::Completion;
 use crate::error::{Error, Result};
 use crate::pixel::{Image, Plane, RowSource};
@@ -98,6 +99,7 @@ struct Flight {
     slot: usize,
     submission: wgpu::SubmissionIndex,
     jobs: Vec<Prepared>,
+    source_bytes: u64,
     out_bytes: u64,
     started: Instant,
     submitted: Instant,
@@ -114,6 +116,7 @@ pub(super) struct Context {
     pipelines: Pipelines,
     tables: Tables,
     pool: Pool,
+    clock: Option<Clock>,
     next_slot: usize,
     flights: VecDeque<Flight>,
     /// 0xFF bytes that are copied over whatever a step is about to write: in tests, so that a sample never written does
@@ -140,6 +143,7 @@ impl Context {
 
         let pipelines = Pipelines::new(&device);
         let tables = Tables::new(&device, &queue);
+        let clock = Clock::new(&device, &queue);
         let poison = options.poison.then(|| poison(&device));
         faults.check().map_err(|fault| fault.during("building the pipelines"))?;
         Ok(Self {
@@ -151,7 +155,8 @@ impl Context {
             faults,
             pipelines,
             tables,
-            pool: Pool::new(options.pool_bytes_max, limits.buffer_bytes_max),
+            pool: Pool::new(options.pool_bytes_max, limits.buffer_bytes_max, clock.as_ref().map(|_| STAMPS_BYTES)),
+            clock,
             next_slot: 0,
             flights: VecDeque::new(),
             poison,
@@ -266,6 +271,7 @@ impl Context {
                     slot,
                     submission,
                     jobs: batch,
+                    source_bytes: need.source,
                     out_bytes: need.out,
                     started,
                     submitted,
@@ -286,12 +292,24 @@ impl Context {
 
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("batch") });
         let uniform_room = self.pool.sizes().uniforms;
+        let stamp = |encoder: &mut _, clock: &Option<Clock>, n| {
+            if let Some(clock) = clock {
+                clock.stamp(encoder, slot, n);
+            }
+        };
+        stamp(&mut encoder, &self.clock, 0);
         let buffers = self.pool.slot(slot);
         encoder.copy_buffer_to_buffer(&buffers.staging, 0, &buffers.uniforms, 0, need.uniforms);
         encoder.copy_buffer_to_buffer(&buffers.staging, uniform_room, &buffers.source, 0, need.source);
+        stamp(&mut encoder, &self.clock, 1);
         self.record(&mut encoder, slot, batch);
+        stamp(&mut encoder, &self.clock, 2);
         let buffers = self.pool.slot(slot);
         encoder.copy_buffer_to_buffer(&buffers.out, 0, &buffers.readback, 0, need.out);
+        stamp(&mut encoder, &self.clock, 3);
+        if let (Some(clock), Some(stamps)) = (&self.clock, &buffers.stamps) {
+            clock.resolve(&mut encoder, slot, stamps);
+        }
         let submission = self.queue.submit([encoder.finish()]);
         buffers.map(need.out);
         self.check()?;
@@ -386,7 +404,7 @@ impl Context {
     ///
     /// # Errors
     /// If wgpu reports a fault; the batch stays in flight.
-    pub(super) fn finish_oldest(&mut self) -> Result<Option<StageTimes>, Fault> {
+    pub(super) fn finish_oldest(&mut self) -> Result<Option<Totals>, Fault> {
         let Some(oldest) = self.flights.front() else { return Ok(None) };
         match self.pool.slot(oldest.slot).maps().state() {
             Mapping::Waiting => return Ok(None),
@@ -400,29 +418,39 @@ impl Context {
         let readback = &self.pool.slot(oldest.slot).readback;
         let view = readback.slice(..oldest.out_bytes).get_mapped_range();
         let view = view.map_err(|e| Fault::Invalid(e.to_string()))?;
-        let mut times = StageTimes {
-            upload: oldest.submitted - oldest.started,
-            dispatch: done - oldest.submitted,
-            readback: Duration::ZERO,
+        let stamps = self.pool.slot(oldest.slot).stamps.as_ref().map(|buffer| buffer.slice(..).get_mapped_range());
+        let stamps = stamps.transpose().map_err(|e| Fault::Invalid(e.to_string()))?;
+        let mut batch = Totals {
+            batches: 1,
+            jobs: oldest.jobs.len() as u64,
+            source_bytes: oldest.source_bytes,
+            out_bytes: oldest.out_bytes,
+            times: StageTimes {
+                upload: oldest.submitted - oldest.started,
+                dispatch: done - oldest.submitted,
+                readback: Duration::ZERO,
+                device: self.clock.as_ref().zip(stamps.as_ref()).map(|(clock, stamps)| clock.times(stamps)),
+            },
         };
+        drop(stamps);
         let Some(oldest) = self.flights.pop_front() else { return Ok(None) };
         for job in oldest.jobs {
             job.answer(Some(&view), oldest.started.elapsed());
         }
-        times.readback = done.elapsed();
+        batch.times.readback = done.elapsed();
         drop(view);
-        self.pool.slot(oldest.slot).readback.unmap();
-        Ok(Some(times))
+        self.pool.slot(oldest.slot).unmap();
+        Ok(Some(batch))
     }
 
-    /// Finishes everything in flight.
+    /// Finishes everything in flight, each batch counted by `count`.
     ///
     /// # Errors
     /// If wgpu reports a fault.
-    pub(super) fn drain(&mut self) -> Result<(), Fault> {
+    pub(super) fn drain(&mut self, mut count: impl FnMut(&Totals)) -> Result<(), Fault> {
         while !self.is_idle() {
             self.poll(Duration::from_millis(10))?;
-            self.finish_oldest()?;
+            self.finish_oldest()?.iter().for_each(&mut count);
         }
         Ok(())
     }

@@ -6,6 +6,8 @@
 //! `Error::Device` and is safe to run elsewhere; no type of wgpu leaves this folder.
 
 mod adapter;
+mod bandwidth;
+mod clock;
 mod context;
 mod fault;
 mod outcomes;
@@ -18,13 +20,13 @@ mod uniforms;
 mod worker;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use adapter::{AdapterInfo, AdapterKind, Choice, adapters, choose};
+pub use bandwidth::Bandwidth;
 pub use fault::Fault;
 
 use self::context::Context;
@@ -60,7 +62,18 @@ impl Default for Options {
     }
 }
 
-/// Where the time of one batch went.
+/// What the device did for a batch, by its own clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceTimes {
+    /// From staging memory to its own.
+    pub upload: Duration,
+    /// All dispatches.
+    pub passes: Duration,
+    /// From its own memory to where the CPU reads.
+    pub readback: Duration,
+}
+
+/// Where the time of batches went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StageTimes {
     /// Copying sources to staging memory, recording and submitting.
@@ -69,6 +82,68 @@ pub struct StageTimes {
     pub dispatch: Duration,
     /// Copying the pictures out and answering.
     pub readback: Duration,
+    /// Of `dispatch`, what the device worked; `None` where the adapter has no timestamps.
+    pub device: Option<DeviceTimes>,
+}
+
+/// All that was done since the engine was built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Batches that were finished: with the number of jobs, how well they share submissions.
+    pub batches: u64,
+    /// Jobs in them.
+    pub jobs: u64,
+    /// Bytes of sources that were uploaded.
+    pub source_bytes: u64,
+    /// Bytes of finished pictures that were read back.
+    pub out_bytes: u64,
+    /// Sums over all batches.
+    pub times: StageTimes,
+}
+
+impl Totals {
+    /// What was done since `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let device = |now: DeviceTimes| {
+            let before = before.times.device.unwrap_or_default();
+            DeviceTimes {
+                upload: now.upload - before.upload,
+                passes: now.passes - before.passes,
+                readback: now.readback - before.readback,
+            }
+        };
+        Self {
+            batches: self.batches - before.batches,
+            jobs: self.jobs - before.jobs,
+            source_bytes: self.source_bytes - before.source_bytes,
+            out_bytes: self.out_bytes - before.out_bytes,
+            times: StageTimes {
+                upload: self.times.upload - before.times.upload,
+                dispatch: self.times.dispatch - before.times.dispatch,
+                readback: self.times.readback - before.times.readback,
+                device: self.times.device.map(device),
+            },
+        }
+    }
+
+    /// Counts one batch more.
+    fn add(&mut self, batch: &Self) {
+        self.batches += batch.batches;
+        self.jobs += batch.jobs;
+        self.source_bytes += batch.source_bytes;
+        self.out_bytes += batch.out_bytes;
+        let (sum, times) = (&mut self.times, &batch.times);
+        sum.upload += times.upload;
+        sum.dispatch += times.dispatch;
+        sum.readback += times.readback;
+        if let Some(times) = times.device {
+            let sum = sum.device.get_or_insert_default();
+            sum.upload += times.upload;
+            sum.passes += times.passes;
+            sum.readback += times.readback;
+        }
+    }
 }
 
 /// What is allocated on the GPU at this moment, by wgpu's own counters.
@@ -92,11 +167,14 @@ pub struct Allocations {
 struct Shared {
     info: AdapterInfo,
     device: Mutex<Option<wgpu::Device>>,
-    stage_times: Mutex<StageTimes>,
-    batches: AtomicU64,
+    totals: Mutex<Totals>,
 }
 
 impl Shared {
+    fn totals(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn device(&self) -> MutexGuard<'_, Option<wgpu::Device>> {
         self.device.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -132,8 +210,7 @@ impl Gpu {
         let shared = Arc::new(Shared {
             info: context.info().clone(),
             device: Mutex::new(Some(context.device().clone())),
-            stage_times: Mutex::default(),
-            batches: AtomicU64::new(0),
+            totals: Mutex::default(),
         });
         let queue_jobs_max = options.queue_jobs_max.max(1);
         let (queue, jobs) = sync_channel(queue_jobs_max);
@@ -155,14 +232,9 @@ impl Gpu {
         self.shared.device().is_none()
     }
 
-    /// Times of the last batch that was finished.
-    pub fn stage_times(&self) -> StageTimes {
-        *self.shared.stage_times.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Batches that were submitted: with the number of jobs, how well they share submissions.
-    pub fn batches(&self) -> u64 {
-        self.shared.batches.load(Ordering::Relaxed)
+    /// All that was done since it was built; a batch counts once all its jobs are answered.
+    pub fn totals(&self) -> Totals {
+        *self.shared.totals()
     }
 
     /// What is allocated on the GPU; all 0 while the device is lost.

@@ -105,11 +105,12 @@ fn class(n: u64) -> u64 {
     n.div_ceil(step) * step
 }
 
-/// How far the two mappings of a slot have come.
+/// How far the mappings of a slot have come.
 #[derive(Debug, Default)]
 pub(super) struct Maps {
     staging: AtomicU8,
     readback: AtomicU8,
+    stamps: AtomicU8,
 }
 
 const WAITING: u8 = 0;
@@ -129,10 +130,13 @@ pub(super) enum Mapping {
 
 impl Maps {
     pub(super) fn state(&self) -> Mapping {
-        match (self.staging.load(Ordering::Acquire), self.readback.load(Ordering::Acquire)) {
-            (FAILED, _) | (_, FAILED) => Mapping::Failed,
-            (MAPPED, MAPPED) => Mapping::Done,
-            _ => Mapping::Waiting,
+        let states = [&self.staging, &self.readback, &self.stamps].map(|state| state.load(Ordering::Acquire));
+        if states.contains(&FAILED) {
+            Mapping::Failed
+        } else if states.contains(&WAITING) {
+            Mapping::Waiting
+        } else {
+            Mapping::Done
         }
     }
 }
@@ -154,6 +158,8 @@ pub(super) struct Slot {
     pub(super) out: wgpu::Buffer,
     /// Finished pictures for the CPU.
     pub(super) readback: wgpu::Buffer,
+    /// Timestamps for the CPU, where the device has any.
+    pub(super) stamps: Option<wgpu::Buffer>,
     maps: Arc<Maps>,
     groups: HashMap<Bound, wgpu::BindGroup>,
 }
@@ -162,7 +168,7 @@ pub(super) struct Slot {
 type Bound = (usize, Role, Option<Role>, Role);
 
 impl Slot {
-    fn new(device: &wgpu::Device, sizes: Sizes) -> Self {
+    fn new(device: &wgpu::Device, sizes: Sizes, stamps_bytes: Option<u64>) -> Self {
         use wgpu::BufferUsages as Usage;
         let buffer = |label, size, usage, mapped_at_creation| {
             device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation })
@@ -173,12 +179,13 @@ impl Slot {
             source: buffer("source", sizes.source, Usage::STORAGE | Usage::COPY_DST, false),
             out: buffer("out", sizes.out, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST, false),
             readback: buffer("readback", sizes.out, Usage::MAP_READ | Usage::COPY_DST, false),
+            stamps: stamps_bytes.map(|bytes| buffer("stamps", bytes, Usage::MAP_READ | Usage::COPY_DST, false)),
             maps: Arc::new(Maps::default()),
             groups: HashMap::new(),
         }
     }
 
-    /// Asks for both mappings, once the batch was submitted; `out` bytes will be read.
+    /// Asks for all mappings, once the batch was submitted; `out` bytes will be read.
     pub(super) fn map(&self, out: u64) {
         self.maps.staging.store(WAITING, Ordering::Release);
         self.maps.readback.store(WAITING, Ordering::Release);
@@ -190,6 +197,24 @@ impl Slot {
         self.readback.map_async(wgpu::MapMode::Read, ..out, move |result| {
             maps.readback.store(outcome(result), Ordering::Release);
         });
+        match &self.stamps {
+            None => self.maps.stamps.store(MAPPED, Ordering::Release),
+            Some(stamps) => {
+                self.maps.stamps.store(WAITING, Ordering::Release);
+                let maps = self.maps.clone();
+                stamps.map_async(wgpu::MapMode::Read, .., move |result| {
+                    maps.stamps.store(outcome(result), Ordering::Release);
+                });
+            }
+        }
+    }
+
+    /// Ends what was mapped for reading.
+    pub(super) fn unmap(&self) {
+        self.readback.unmap();
+        if let Some(stamps) = &self.stamps {
+            stamps.unmap();
+        }
     }
 
     /// How far the mappings have come.
@@ -229,6 +254,8 @@ impl Shared {
 pub(super) struct Pool {
     bytes_max: u64,
     buffer_bytes_max: u64,
+    /// Bytes of the timestamps of a batch, where the device has any.
+    stamps_bytes: Option<u64>,
     sizes: Sizes,
     shared: Option<Shared>,
     slots: Vec<Slot>,
@@ -236,8 +263,8 @@ pub(super) struct Pool {
 
 impl Pool {
     /// A pool without buffers that will have at most `bytes_max` bytes, none of them larger than what can be bound.
-    pub(super) fn new(bytes_max: u64, buffer_bytes_max: u64) -> Self {
-        Self { bytes_max, buffer_bytes_max, sizes: Sizes::default(), shared: None, slots: Vec::new() }
+    pub(super) fn new(bytes_max: u64, buffer_bytes_max: u64, stamps_bytes: Option<u64>) -> Self {
+        Self { bytes_max, buffer_bytes_max, stamps_bytes, sizes: Sizes::default(), shared: None, slots: Vec::new() }
     }
 
     /// Sizes of the buffers there are.
@@ -274,7 +301,7 @@ impl Pool {
         let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let invalid = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let shared = Shared::new(device, sizes);
-        let slots = (0..ring).map(|_| Slot::new(device, sizes)).collect();
+        let slots = (0..ring).map(|_| Slot::new(device, sizes, self.stamps_bytes)).collect();
         // Scopes are popped in reverse order.
         let (invalid, memory) = (pollster::block_on(invalid.pop()), pollster::block_on(memory.pop()));
         if let Some(error) = memory.or(invalid) {
@@ -292,7 +319,8 @@ impl Pool {
 
     /// Slots that the ceiling allows; `None` if not even one.
     fn ring(&self, sizes: Sizes) -> Option<usize> {
-        (1..=RING).rev().find(|&ring| ring as u64 * sizes.slot() + sizes.shared() <= self.bytes_max)
+        let slot = sizes.slot() + self.stamps_bytes.unwrap_or(0);
+        (1..=RING).rev().find(|&ring| ring as u64 * slot + sizes.shared() <= self.bytes_max)
     }
 
     /// The buffer behind `role` for a batch in slot `i`.

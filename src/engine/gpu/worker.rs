@@ -7,9 +7,8 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::context::{Context, Prepared};
@@ -154,9 +153,9 @@ impl Worker {
             let timeout =
                 if context.has_room() { window.saturating_sub(waited.unwrap_or_default()) } else { 8 * window };
             context.poll(timeout.max(Duration::from_micros(50)))?;
-            while let Some(times) = context.finish_oldest()? {
+            while let Some(batch) = context.finish_oldest()? {
                 self.backoff = self.options.retry_first;
-                *self.shared.stage_times.lock().unwrap_or_else(PoisonError::into_inner) = times;
+                self.shared.totals().add(&batch);
             }
         }
         Ok(Turn::More)
@@ -189,7 +188,7 @@ impl Worker {
                     break;
                 }
                 // The first of a batch makes its own room, once everything in flight is out of the way.
-                context.drain()?;
+                context.drain(|batch| shared.totals().add(batch))?;
                 if let Err(fault) = context.make_room(&mut prepared) {
                     context.check()?;
                     prepared.refuse(&fault, "making room for a job");
@@ -206,9 +205,7 @@ impl Worker {
         if batch.is_empty() {
             return Ok(());
         }
-        context.submit(batch, need)?;
-        shared.batches.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        context.submit(batch, need)
     }
 
     /// Answers everything in hand and gives the device up.
