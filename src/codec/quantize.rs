@@ -124,7 +124,10 @@ fn exact(pixels: &Pixels<'_>, colours: Vec<Rgb>, forced: usize, has_key: bool) -
 fn compacted(pixels: &Pixels<'_>, colours: Vec<Rgb>, forced: usize, has_key: bool, mut indices: Vec<u8>) -> Indexed {
     let mut is_used: Vec<bool> = (0..colours.len()).map(|i| i < forced).collect();
     for (i, &index) in indices.iter().enumerate() {
-        is_used[usize::from(index)] |= pixels.at(i).is_some();
+        // A picture that is transparent all over has no colours at all.
+        if pixels.at(i).is_some() {
+            is_used[usize::from(index)] = true;
+        }
     }
     let mut kept: Vec<usize> = (0..colours.len()).filter(|&i| is_used[i]).collect();
     kept.sort_by_key(|&i| (luma(colours[i]), colours[i]));

@@ -57,6 +57,11 @@ fn what_is_clear_stays_clear() {
             }
         }
     }
+    // All of it is: there is no colour.
+    let clear = Image::new(Size::new(3, 2), PixelFormat::RGBA);
+    for spec in both(palette(PaletteKind::Adaptive, true, 256)) {
+        assert!(back(&clear, spec, &[]).alpha().expect("a key").data().iter().all(|&v| v == 0), "{spec:?}");
+    }
     // Nothing is clear: no key.
     let mut planes = testcard::photo(Size::new(20, 20), 1).into_planes();
     planes.push(Plane::from_vec(Size::new(20, 20), vec![255; 400]));
