@@ -25,6 +25,7 @@
 //! | room | what it owns | who may know it |
 //! |---|---|---|
 //! | [`error`], [`limits`] | every error with its blame; every ceiling | everybody |
+//! | [`heap`] | what the C library's allocator keeps | `sched`, `cli` |
 //! | [`telemetry`] | metrics and the log line of a rendition | everybody but the two above |
 //! | [`pixel`] | planes, sizes, the only rounding rules, computed pictures | everybody |
 //! | [`kernel`] | filter functions, tap tables, Gaussian taps, transfer curves | planners and engines |
@@ -77,6 +78,7 @@ pub mod decide;
 pub mod engine;
 pub mod error;
 pub mod front;
+pub mod heap;
 pub mod kernel;
 pub mod limits;
 pub mod load;

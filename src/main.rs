@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    calotype::heap::settle();
     calotype::cli::main()
 }

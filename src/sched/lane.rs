@@ -17,6 +17,7 @@ use crate::codec;
 use crate::engine::placement::{self, JobShape, QueueWaits, Side};
 use crate::engine::{self, Completion, Engine, Job};
 use crate::error::{Error, Result};
+use crate::heap;
 use crate::limits;
 use crate::pixel::{Image, Model, Plane, RowSource, YcbcrForm};
 use crate::plan::{DecodeAs, EncodeLadder, EncodeSpec, Header, Output, Pass, Plan, Traits};
@@ -60,6 +61,7 @@ impl Lane {
 pub(super) fn run(shared: &Arc<Shared>, queue: &Receiver<Box<Queued>>, i: usize) {
     let (steps, lane) = (&shared.steps.1, &shared.lanes[i]);
     let stamp = Duration::from_millis(limits::LANE_STAMP_MS_MAX);
+    let mut idle = (i == 0).then(Idle::default);
     loop {
         lane.waits();
         // What is begun comes first: it holds memory, and someone has waited longer for it.
@@ -76,7 +78,29 @@ pub(super) fn run(shared: &Arc<Shared>, queue: &Receiver<Box<Queued>>, i: usize)
                 Ok(job) => caught_callback(|| begin(shared, lane, *job)),
                 Err(_) => return finish(shared, lane),
             },
-            default(stamp) => {}
+            default(stamp) => idle.iter_mut().for_each(|idle| idle.look(shared)),
+        }
+    }
+}
+
+/// How long nothing was begun, as one of the lanes sees it.
+#[derive(Default)]
+struct Idle {
+    begun: u64,
+    looks: u64,
+}
+
+impl Idle {
+    /// To be called once a stamp: gives free memory back when there was nothing to do for long enough.
+    fn look(&mut self, shared: &Shared) {
+        let begun = shared.begun.load(Ordering::Relaxed);
+        if begun != self.begun || shared.in_hand.load(Ordering::SeqCst) > 0 {
+            *self = Self { begun, looks: 0 };
+            return;
+        }
+        self.looks += 1;
+        if begun > 0 && self.looks == limits::HEAP_IDLE_MS / limits::LANE_STAMP_MS_MAX {
+            heap::trim();
         }
     }
 }
@@ -98,6 +122,7 @@ fn begin(shared: &Arc<Shared>, lane: &Lane, queued: Queued) {
     let Work { read, source_bytes, header, mask, plans, deadline, cancel } = work;
     let gate = Gate { deadline, cancel, gives_way: slot.is_spare };
     lane.quiet_until(gate.deadline.get());
+    shared.begun.fetch_add(1, Ordering::Relaxed);
     let threads = shared.lanes.len();
     // What plans see, and what it takes to get there.
     let seen = mask.as_ref().map_or(header, |mask| {

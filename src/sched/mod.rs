@@ -126,6 +126,8 @@ struct Shared {
     in_hand: AtomicUsize,
     /// … and running.
     running: AtomicUsize,
+    /// Jobs that were begun so far.
+    begun: AtomicU64,
     /// Somebody has the spare slot.
     is_spare_taken: AtomicBool,
     pace: Pace,
@@ -178,6 +180,7 @@ impl Sched {
             steps: unbounded(),
             in_hand: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
             is_spare_taken: AtomicBool::new(false),
             pace: Pace::new(),
             is_draining: AtomicBool::new(false),
