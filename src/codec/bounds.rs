@@ -1,7 +1,7 @@
 //! How many bytes a decode or an encode may hold at once, for the admission of jobs.
 //!
-//! Derived from what each codec allocates, by what the header says; upper bounds, not estimates: `tests/memory.rs` counts
-//! what is really held, C included, and fails on a bound that is too low or, on big pictures, wasteful.
+//! Derived from what each codec allocates, by what the header says; upper bounds, not estimates: `tests/memory/bounds.rs`
+//! counts what is really held, C included, and fails on a bound that is too low or, on big pictures, wasteful.
 
 use crate::codec::rows::Layout;
 use crate::limits;

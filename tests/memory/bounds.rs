@@ -1,141 +1,23 @@
 //! The bounds that admission trusts, against what the codecs really hold.
 //!
-//! Counted is every byte that this thread asks of the C library's allocator between two points, by Rust and by C
-//! (libwebp) alike: this binary stands in front of `malloc` and its family and hands on to glibc. Blocks count by their
-//! usable size, whether touched or not. Invariant: whatever is decoded or encoded here does so on the thread that asks.
-#![cfg(all(target_os = "linux", target_env = "gnu"))]
-
-#[expect(dead_code, reason = "the integration tests use all of it")]
-#[path = "it/codecs/make.rs"]
-mod make;
-
-mod count {
-    #![expect(unsafe_code, reason = "an allocator is its raw pointers")]
-
-    use std::cell::Cell;
-    use std::ffi::c_void;
-
-    thread_local! {
-        static HELD: Cell<i64> = const { Cell::new(0) };
-        static PEAK: Cell<i64> = const { Cell::new(0) };
-    }
-
-    unsafe extern "C" {
-        fn __libc_malloc(size: usize) -> *mut c_void;
-        fn __libc_calloc(count: usize, size: usize) -> *mut c_void;
-        fn __libc_realloc(block: *mut c_void, size: usize) -> *mut c_void;
-        fn __libc_memalign(align: usize, size: usize) -> *mut c_void;
-        fn __libc_free(block: *mut c_void);
-        fn malloc_usable_size(block: *mut c_void) -> usize;
-    }
-
-    fn add(bytes: i64) {
-        // A thread that is ending has no counters any more, and nothing here measures it.
-        let held = HELD.try_with(|held| {
-            held.set(held.get() + bytes);
-            held.get()
-        });
-        if let Ok(held) = held {
-            let _ = PEAK.try_with(|peak| peak.set(peak.get().max(held)));
-        }
-    }
-
-    fn size_of(block: *mut c_void) -> i64 {
-        // SAFETY: `block` is null or came from glibc's allocator and is not freed yet.
-        i64::try_from(unsafe { malloc_usable_size(block) }).unwrap_or(i64::MAX)
-    }
-
-    fn counted(block: *mut c_void) -> *mut c_void {
-        add(size_of(block));
-        block
-    }
-
-    // SAFETY (all below): each hands its arguments to the function of glibc that it stands in front of, whose contract
-    // is the caller's; counting touches no memory of theirs and allocates nothing.
-
-    #[unsafe(no_mangle)]
-    unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
-        // SAFETY: see above.
-        counted(unsafe { __libc_malloc(size) })
-    }
-
-    #[unsafe(no_mangle)]
-    unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
-        // SAFETY: see above.
-        counted(unsafe { __libc_calloc(count, size) })
-    }
-
-    #[unsafe(no_mangle)]
-    unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
-        let before = size_of(block);
-        // SAFETY: see above.
-        let after = unsafe { __libc_realloc(block, size) };
-        // Both blocks exist while one is copied to the other, unless it grew where it stood.
-        if after != block {
-            add(size_of(after));
-            add(-before);
-        } else {
-            add(size_of(after) - before);
-        }
-        after
-    }
-
-    #[unsafe(no_mangle)]
-    unsafe extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
-        // SAFETY: see above.
-        counted(unsafe { __libc_memalign(align, size) })
-    }
-
-    #[unsafe(no_mangle)]
-    unsafe extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
-        // SAFETY: see above.
-        counted(unsafe { __libc_memalign(align, size) })
-    }
-
-    #[unsafe(no_mangle)]
-    unsafe extern "C" fn posix_memalign(to: *mut *mut c_void, align: usize, size: usize) -> i32 {
-        const ENOMEM: i32 = 12;
-        // SAFETY: see above; `to` is the caller's to be written.
-        unsafe {
-            let block = __libc_memalign(align, size);
-            if block.is_null() {
-                return ENOMEM;
-            }
-            to.write(counted(block));
-        }
-        0
-    }
-
-    #[unsafe(no_mangle)]
-    unsafe extern "C" fn free(block: *mut c_void) {
-        add(-size_of(block));
-        // SAFETY: see above.
-        unsafe { __libc_free(block) }
-    }
-
-    /// What `run` returns, and the most bytes that this thread held meanwhile beyond what it held before.
-    pub(crate) fn peak<T>(run: impl FnOnce() -> T) -> (T, u64) {
-        let before = HELD.get();
-        PEAK.set(before);
-        let result = run();
-        (result, u64::try_from(PEAK.get() - before).expect("a peak is no less than its start"))
-    }
-}
+//! Invariant: whatever is decoded or encoded here does so on the thread that asks.
 
 use std::io::Cursor;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use calotype::codec::{self, Allow};
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, testcard};
 #[cfg(feature = "jpegxr")]
 use calotype::plan::JpegXrQuantiser;
 use calotype::plan::{
-    DecodeAs, EncodeSpec, Jpeg2000Quality, JpegQuality, Palette, PaletteKind, SourceFormat, TiffPacking, WebpQuality,
+    AvifEffort, AvifQuantiser, DecodeAs, EncodeSpec, Jpeg2000Quality, JpegQuality, Palette, PaletteKind, SourceFormat,
+    TiffPacking, WebpQuality,
 };
 
-#[path = "../benches/stored.rs"]
-mod stored;
-
-use stored::as_stored;
+use crate::stored::as_stored;
+use crate::{count, make};
 
 /// A bound may be so many times what is held, once constants no longer matter.
 const WASTE_MAX: u64 = 4;
@@ -149,12 +31,17 @@ struct Findings(Vec<String>);
 
 impl Findings {
     fn compare(&mut self, what: &str, peak: u64, bound: u64, pixels: u64) {
-        let ratio = bound as f64 / peak as f64;
+        self.compare_within(what, peak, peak, bound, pixels);
+    }
+
+    /// `least` is what the bound is measured by when it seems too high.
+    fn compare_within(&mut self, what: &str, peak: u64, least: u64, bound: u64, pixels: u64) {
+        let ratio = bound as f64 / least as f64;
         println!("{what}: held {peak}, bound {bound}, ratio {ratio:.2}, {:.2} B/px", peak as f64 / pixels as f64);
         if peak > bound {
             self.0.push(format!("{what}: held {peak} bytes, above the bound of {bound}"));
         }
-        if peak >= BIG && bound > WASTE_MAX * peak {
+        if least >= BIG && bound > WASTE_MAX * least {
             self.0.push(format!("{what}: held {peak} bytes, the bound of {bound} is {ratio:.1} times that"));
         }
     }
@@ -452,6 +339,70 @@ fn an_encode_holds_no_more_than_its_bound() {
         }
     }
     findings.assert_none();
+}
+
+#[test]
+fn an_avif_encode_holds_no_more_than_its_bound() {
+    let mut findings = Findings::default();
+    let lossy = |quantiser, effort, chroma| EncodeSpec::Avif { quantiser: AvifQuantiser(quantiser), effort, chroma };
+    let specs = [
+        lossy(0, AvifEffort::Usual, Chroma::Full),
+        lossy(0, AvifEffort::Quick, Chroma::Half),
+        lossy(20, AvifEffort::Usual, Chroma::Half),
+        EncodeSpec::AvifLossless,
+    ];
+    for size in [SIZES[0], Size::new(500, 751), Size::new(1000, 800)] {
+        let photo = testcard::photo(size, 7);
+        let alpha = with_alpha(&noise(size));
+        for (name, image) in [("photo", &photo), ("noise", &noise(size)), ("noise with alpha", &alpha)] {
+            for spec in specs {
+                let image = as_stored(image, &spec);
+                let bound = codec::encode_bytes_max(size, image.alpha().is_some(), &spec);
+                let (bytes, peak) = count::peak(|| codec::encode(&image, &spec).expect("bytes"));
+                let what = format!("encode {spec:?} {name} {size} ({} bytes)", bytes.len());
+                findings.compare(&what, peak, bound, size.pixels());
+            }
+        }
+    }
+    findings.assert_none();
+}
+
+/// Real files, and those that were made to break decoders: each that is not refused at its header.
+#[test]
+fn a_corpus_file_holds_no_more_than_its_bound() {
+    let Some(corpus) = std::env::var_os("CORPUS") else {
+        println!("CORPUS is not set: computed pictures alone");
+        return;
+    };
+    let (mut files, mut folders) = (Vec::new(), vec![PathBuf::from(corpus)]);
+    while let Some(folder) = folders.pop() {
+        for path in folder.read_dir().expect("CORPUS names a folder").map(|entry| entry.expect("an entry").path()) {
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    let (next, all) = (AtomicUsize::new(0), Mutex::new(Findings::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                let mut findings = Findings::default();
+                while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let bytes = std::fs::read(path).expect("a file that was just listed");
+                    let allow = Allow { formats: SourceFormat::ALL.to_vec(), pixels_max: 40_000_000 };
+                    let Ok(header) = codec::probe(&mut Cursor::new(&bytes), &allow) else { continue };
+                    let bound = codec::decode_bytes_max(&header, bytes.len() as u64);
+                    for decode_as in [DecodeAs::Native, DecodeAs::Rgb] {
+                        let (image, peak) = count::peak(|| codec::decode(&bytes, &header, decode_as));
+                        // A broken file may be refused long before it holds what a whole one would.
+                        let least = if image.is_ok() { peak } else { bound };
+                        let what = format!("decode {} {decode_as:?} {}", path.display(), header.size);
+                        findings.compare_within(&what, peak, least, bound, header.size.pixels());
+                    }
+                }
+                all.lock().expect("no panic").0.extend(findings.0);
+            });
+        }
+    });
+    all.into_inner().expect("no panic").assert_none();
 }
 
 /// The daemon's default budget is 1 GiB; a quarter of it is enough for the source and the passes of a reduction.
