@@ -7,21 +7,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use calotype::codec;
-use calotype::pixel::{Chroma, Image, PixelFormat, Plane, Size, testcard};
-use calotype::plan::{EncodeSpec, JpegQuality, WebpQuality};
+#[expect(dead_code, reason = "the soak uses all of it")]
+mod rig;
+
+use rig::{Client, Daemon, Random, Reply, folders};
 
 const COUNT: usize = 10_000;
-/// Nothing takes longer; a daemon that hangs is an end, too.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// Violations that are printed.
 const SHOWN_MAX: usize = 20;
 
@@ -39,9 +35,10 @@ fn main() -> ExitCode {
     };
     println!("{count} requests, SEED={seed}");
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let folders = folders(dir.path());
+    // Files that were made to break decoders have tests of their own.
+    let folders = folders(dir.path(), |name| !name.starts_with("hostile"));
     println!("{} pictures in {} folders", folders.iter().map(Vec::len).sum::<usize>(), folders.len());
-    let daemon = Daemon::start(dir.path());
+    let daemon = Daemon::start(dir.path(), "[daemon]\ndeadline_ms = 60000");
     let results = Mutex::new(Results::default());
     let (next, start) = (AtomicUsize::new(0), Instant::now());
     std::thread::scope(|scope| {
@@ -67,47 +64,9 @@ fn main() -> ExitCode {
         }
     });
     let mut results = results.into_inner().expect("no panic");
-    daemon.end(&mut results);
+    daemon.end(&mut results.violations);
     results.print(start.elapsed());
     if results.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// SplitMix64 (Steele, Lea, Flood, 2014).
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64, i: usize) -> Self {
-        let mut random = Self(seed ^ (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        random.next();
-        random
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).expect("below a usize")
-    }
-
-    /// 0 up to 1.
-    fn part(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-
-    /// 1 to 2047 px, every power of two as often as any other.
-    fn side(&mut self) -> usize {
-        let power = 1 << self.below(11);
-        power + self.below(power)
-    }
 }
 
 /// One request but for its `bfc=`.
@@ -292,183 +251,5 @@ fn check(smart: &Reply, plain: &Reply) -> Result<(), String> {
             mime => mime.trim_start_matches("image/"),
         };
         say(reason == named || reason == "deadline", format!("reason {reason:?}"))
-    }
-}
-
-/// Company and asset of every picture, by folder: a folder of many is not asked more often than one of few.
-fn folders(dir: &Path) -> Vec<Vec<String>> {
-    let made = dir.join("made");
-    std::fs::create_dir(&made).expect("a temporary folder");
-    let mut folders = vec![make(&made)];
-    let Some(corpus) = std::env::var_os("CORPUS").map(PathBuf::from) else {
-        println!("CORPUS is not set: computed pictures alone");
-        return folders;
-    };
-    let mut below = vec![corpus.clone()];
-    while let Some(folder) = below.pop() {
-        let mut assets = Vec::new();
-        for path in folder.read_dir().expect("CORPUS names a folder").map(|entry| entry.expect("an entry").path()) {
-            let name = path.strip_prefix(&corpus).expect("below it").to_string_lossy().into_owned();
-            let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
-            let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-            if path.is_dir() {
-                // Files that were made to break decoders have a test of their own.
-                if !name.starts_with("hostile") {
-                    below.push(path);
-                }
-            } else if is_plain && matches!(&*extension, "jpg" | "jpeg" | "png" | "webp" | "gif" | "tif" | "tiff") {
-                assets.push(format!("Corpus/{name}"));
-            }
-        }
-        // The order of a folder is anybody's guess, a replay must not depend on it.
-        assets.sort();
-        if !assets.is_empty() {
-            folders.push(assets);
-        }
-    }
-    folders.sort();
-    folders
-}
-
-/// Writes pictures of all kinds.
-fn make(folder: &Path) -> Vec<String> {
-    let jpeg = |quality, chroma| EncodeSpec::Jpeg { quality: JpegQuality(quality), chroma, progressive: false };
-    let size = Size::new(1600, 1067);
-    let grey = |size: Size, value: fn(u32) -> u8| {
-        let data = (0..size.w * size.h).map(value).collect();
-        Image::from_planes(size, PixelFormat::GREY, vec![Plane::from_vec(size, data)])
-    };
-    let noise = |i: u32| i.wrapping_mul(0x9e37_79b9).to_le_bytes()[3];
-    let pictures = [
-        ("photo420.jpg", testcard::valley(size, 1), jpeg(92, Chroma::Half)),
-        ("photo444.jpg", testcard::valley(size, 2), jpeg(97, Chroma::Full)),
-        ("poor.jpg", testcard::valley(size, 3), jpeg(20, Chroma::Half)),
-        ("portrait.jpg", testcard::portrait(Size::new(900, 1300), 4), jpeg(90, Chroma::Half)),
-        ("vase.png", testcard::vase(Size::new(700, 701), 5), EncodeSpec::Png),
-        ("vase.webp", testcard::vase(Size::new(333, 500), 6), EncodeSpec::Webp { quality: WebpQuality(8000) }),
-        ("chart.png", testcard::chart(Size::new(1200, 900)), EncodeSpec::Png),
-        ("grey.jpg", grey(Size::new(640, 480), |i| (i / 1280).to_le_bytes()[0]), jpeg(85, Chroma::Half)),
-        ("flat.png", grey(Size::new(800, 600), |_| 90), EncodeSpec::Png),
-        ("noise.png", grey(Size::new(257, 255), noise), EncodeSpec::Png),
-        ("dot.png", testcard::valley(Size::new(1, 1), 7), EncodeSpec::Png),
-        ("line.png", testcard::valley(Size::new(1500, 1), 8), EncodeSpec::Png),
-    ];
-    let write = |(name, image, spec): (&str, Image, EncodeSpec)| {
-        std::fs::write(folder.join(name), codec::encode(&image, &spec).expect("a picture of ours")).expect("a file");
-        format!("Made/{name}")
-    };
-    pictures.into_iter().map(write).collect()
-}
-
-/// The release binary, serving.
-struct Daemon {
-    child: Child,
-    socket: PathBuf,
-    log: PathBuf,
-}
-
-impl Daemon {
-    fn start(dir: &Path) -> Self {
-        let [config, socket, log] = ["calotype.toml", "data.sock", "log"].map(|name| dir.join(name));
-        let company = |name: &str, folder: &Path| {
-            let switches = "dpr = true\nnetwork = true\nmax_pix = [4000, 4000]";
-            format!("[company.{name}]\nsource = \"file://{}\"\n{switches}\n", folder.display())
-        };
-        let mut text = String::from("[daemon]\ndeadline_ms = 60000\n");
-        text += &company("Made", &dir.join("made"));
-        if let Some(corpus) = std::env::var_os("CORPUS") {
-            text += &company("Corpus", &std::fs::canonicalize(corpus).expect("CORPUS names a folder"));
-        }
-        std::fs::write(&config, text).expect("a file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_calotype"));
-        command.arg("daemon").arg("--config").arg(config).arg("--socket").arg(&socket).env("CALOTYPE_LOG", "warn");
-        let stderr = std::fs::File::create(&log).expect("a file");
-        let child = command.stdout(Stdio::null()).stderr(stderr).spawn().expect("the binary");
-        let daemon = Self { child, socket, log };
-        let begun = Instant::now();
-        while UnixStream::connect(&daemon.socket).is_err() {
-            assert!(begun.elapsed() < PATIENCE, "the daemon does not listen:\n{}", daemon.log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        daemon
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// Whether it is still well and ends as it should.
-    fn end(mut self, results: &mut Results) {
-        let admin = self.socket.with_file_name("data-admin.sock");
-        let metrics = Client::connect(&admin).get("/metrics", "").text();
-        let number = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
-        for name in ["calotype_hurried", "calotype_upgrades", "calotype_device_lost"] {
-            println!("{name} {}", number(name).unwrap_or(0));
-        }
-        if number("calotype_blame{blame=\"bug\"}") != Some(0) {
-            results.violations.push(String::from("errors that are ours: see the log"));
-        }
-        let asked = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
-        let ended = asked.and_then(|_| self.child.wait());
-        if !ended.is_ok_and(|status| status.success()) {
-            results.violations.push(String::from("the daemon did not end well"));
-        }
-        let log = self.log();
-        if log.contains("panicked") {
-            results.violations.push(String::from("a panic in the log"));
-        }
-        if !results.violations.is_empty() {
-            println!("the daemon's log:\n{log}");
-        }
-    }
-}
-
-struct Reply {
-    status: u16,
-    /// Names in lower case.
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-}
-
-impl Reply {
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", String::as_str)
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-}
-
-/// One HTTP/1.1 connection.
-struct Client(BufReader<UnixStream>);
-
-impl Client {
-    fn connect(socket: &Path) -> Self {
-        let stream = UnixStream::connect(socket).expect("a daemon that listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        Self(BufReader::with_capacity(256 << 10, stream))
-    }
-
-    fn get(&mut self, target: &str, headers: &str) -> Reply {
-        let request = format!("GET {target} HTTP/1.1\r\nHost: bench\r\n{headers}\r\n");
-        self.0.get_mut().write_all(request.as_bytes()).expect("the request is sent");
-        let mut reply = Reply { status: 0, headers: BTreeMap::new(), body: Vec::new() };
-        loop {
-            let mut line = String::new();
-            self.0.read_line(&mut line).unwrap_or_else(|cause| panic!("{target}: no head: {cause}"));
-            match line.trim_end() {
-                "" => break,
-                first if first.starts_with("HTTP/1.1 ") => reply.status = first[9..12].parse().expect("a status"),
-                header => {
-                    let (name, value) = header.split_once(": ").expect("a header");
-                    reply.headers.insert(name.to_ascii_lowercase(), value.to_owned());
-                }
-            }
-        }
-        assert_ne!(reply.status, 0, "{target}: the connection ended");
-        reply.body = vec![0; reply.header("content-length").parse().expect("a length")];
-        self.0.read_exact(&mut reply.body).unwrap_or_else(|cause| panic!("{target}: no body: {cause}"));
-        reply
     }
 }
