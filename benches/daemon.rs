@@ -19,6 +19,7 @@ use calotype::catalog::{Company, SourceRoot};
 use calotype::codec;
 use calotype::config::{Config, EngineChoice};
 use calotype::daemon;
+use calotype::decide::Hints;
 use calotype::load::{self, Load, Pacing, Target};
 use calotype::pixel::{Chroma, Size, testcard};
 use calotype::plan::{EncodeSpec, JpegQuality};
@@ -80,7 +81,38 @@ fn figures(runtime: &Runtime, service: &Service, socket: &Path, dir: &Path) {
         load(runtime, socket, connections);
     }
     println!();
+    idle_lanes(runtime, dir);
     first_request(dir);
+}
+
+/// One request at a time on one lane and on two, in turns: what a lane with nothing to do is good for.
+fn idle_lanes(runtime: &Runtime, dir: &Path) {
+    const ROUNDS: usize = 60;
+    let services = [1, 2].map(|threads| {
+        let mut config = Config::demo();
+        let company = Company::new("bench", SourceRoot::Dir(dir.to_owned()));
+        config.catalog.companies.insert(company.root_id.clone(), company);
+        config.daemon.engine = EngineChoice::Simd;
+        config.daemon.threads = threads;
+        Service::try_new(&config).expect("a service")
+    });
+    for query in ["wid=800&fmt=png&bfc=on", "wid=800&fmt=png&bfc=off"] {
+        let hints = Hints::from_headers([("Accept", "image/avif,image/webp")]);
+        let query = format!("{query}&cache=on,off");
+        let request = ImageRequest { path: String::from("/bench/photo"), query, hints, ..ImageRequest::default() };
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..ROUNDS {
+            for (service, times) in services.iter().zip(&mut times) {
+                let start = Instant::now();
+                let image = service.image(&request, Instant::now() + DEADLINE);
+                runtime.block_on(image).expect("a rendition");
+                times.push(start.elapsed());
+            }
+        }
+        let [one, two] = times.map(|mut times| percentile(&mut times, 50));
+        println!("{}: one lane {one:.3} ms, two lanes {two:.3} ms, ratio {:.2}", request.query, one / two);
+    }
+    println!();
 }
 
 fn image(runtime: &Runtime, service: &Service) -> Bytes {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 
 use super::budget::Permit;
+use super::encode::encoded;
 use super::job::{Answer, Gate, Pending, Queued, Step, caught, caught_callback};
 use super::mask;
 use super::needs::{self, job_bytes_max};
-use super::pace::Room;
-use super::{Rendered, Shared, Work, climb};
+use super::{Rendered, Shared, Work};
 use crate::codec;
 use crate::engine::placement::{self, JobShape, QueueWaits, Side};
 use crate::engine::{self, Completion, Engine, Job};
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::heap;
 use crate::limits;
 use crate::pixel::{Image, Model, Plane, RowSource, YcbcrForm};
-use crate::plan::{DecodeAs, EncodeLadder, EncodeSpec, Header, Output, Pass, Plan, Traits};
+use crate::plan::{DecodeAs, EncodeLadder, EncodeSpec, Header, Output, Pass, Plan};
 use crate::telemetry::Timings;
 
 /// A lane's signs of life, read by the watchdog.
@@ -67,20 +67,27 @@ pub(super) fn run(shared: &Arc<Shared>, queue: &Receiver<Box<Queued>>, i: usize)
         // What is begun comes first: it holds memory, and someone has waited longer for it.
         match steps.try_recv() {
             Ok(step) => {
-                caught_callback(|| take(shared, lane, step));
+                at_work(shared, || take(shared, lane, step));
                 continue;
             }
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
         }
         select! {
-            recv(steps) -> step => if let Ok(step) = step { caught_callback(|| take(shared, lane, step)) },
+            recv(steps) -> step => if let Ok(step) = step { at_work(shared, || take(shared, lane, step)) },
             recv(queue) -> job => match job {
-                Ok(job) => caught_callback(|| begin(shared, lane, *job)),
+                Ok(job) => at_work(shared, || begin(shared, lane, *job)),
                 Err(_) => return finish(shared, lane),
             },
             default(stamp) => idle.iter_mut().for_each(|idle| idle.look(shared)),
         }
     }
+}
+
+/// Does what a lane does, and counts it among those at work meanwhile.
+fn at_work(shared: &Shared, work: impl FnOnce()) {
+    shared.at_work.fetch_add(1, Ordering::Relaxed);
+    caught_callback(work);
+    shared.at_work.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// How long nothing was begun, as one of the lanes sees it.
@@ -110,7 +117,7 @@ fn finish(shared: &Arc<Shared>, lane: &Lane) {
     while shared.in_hand.load(Ordering::SeqCst) > 0 {
         lane.waits();
         match shared.steps.1.recv_timeout(Duration::from_millis(limits::LANE_STAMP_MS_MAX)) {
-            Ok(step) => caught_callback(|| take(shared, lane, step)),
+            Ok(step) => at_work(shared, || take(shared, lane, step)),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
     }
@@ -325,56 +332,16 @@ fn take(shared: &Shared, lane: &Lane, step: Step) {
             None => passes(shared, &mut pending, source)?,
         };
         let start = Instant::now();
-        let gate = &pending.gate;
-        let size = image.size();
-        let image = Arc::new(image);
-        let plan = &*pending.plan;
-        let of_candidates = Output { embeds_xmp: plan.output.embeds_xmp, ..Output::default() };
-        let mut converted: Option<(Vec<Pass>, Image)> = None;
-        let fits = |spec: &EncodeSpec| gate.gives_way || shared.pace.fits(spec, size, room(shared, gate));
-        let (bytes, verdict) = climb(
-            &plan.encode,
-            fits,
-            |jpeg_bytes| Some(Traits { size, jpeg_bytes, flat_share: codec::flat_share(&image)? }),
-            |spec| {
-                gate.check(shared, "encode")?;
-                let begun = Instant::now();
-                let is_candidate = spec.name() != plan.encode.requested.name();
-                // Candidates are sRGB, whatever the colours of the format asked for.
-                let output = if is_candidate { &of_candidates } else { &plan.output };
-                let passes = match output.conversion {
-                    Some(_) => Vec::new(),
-                    None => conversion(image.format().model, spec),
-                };
-                if !passes.is_empty() && converted.as_ref().is_none_or(|(done, _)| *done != passes) {
-                    converted = Some((passes.clone(), convert(shared, &image, &passes, gate)?));
-                }
-                let converted = converted.as_ref().filter(|_| !passes.is_empty());
-                let encoded = codec::encode_with(
-                    converted.map_or(&*image, |(_, image)| image),
-                    spec,
-                    output,
-                    pending.xmp.as_deref(),
-                );
-                shared.pace.saw(spec, size, begun.elapsed());
-                encoded
-            },
-        )?;
+        let (bytes, verdict) = encoded(shared, &pending, image)?;
         pending.timings.encode = start.elapsed();
         Ok(Rendered { bytes, verdict, timings: pending.timings, engine })
     });
     pending.answer(result);
 }
 
-/// What a candidate has to fit into just now.
-fn room(shared: &Shared, gate: &Gate) -> Room {
-    let left = gate.deadline.get().saturating_duration_since(Instant::now());
-    Room { left, waiting: shared.waiting(), waiting_max: shared.options.queue_jobs_max }
-}
-
 /// What makes planes of `model` into those that `spec` stores. Where nothing competes with the format asked for, the
 /// planner has seen to it.
-fn conversion(model: Model, spec: &EncodeSpec) -> Vec<Pass> {
+pub(super) fn conversion(model: Model, spec: &EncodeSpec) -> Vec<Pass> {
     match (model, spec.form()) {
         (Model::Rgb, Some(form @ (YcbcrForm::Half | YcbcrForm::Video))) => vec![Pass::RgbToYcbcr { form }],
         // Full-size chroma is left to encoders.
@@ -387,7 +354,7 @@ fn conversion(model: Model, spec: &EncodeSpec) -> Vec<Pass> {
 }
 
 /// The same picture after `passes`, on the CPU.
-fn convert(shared: &Shared, image: &Arc<Image>, passes: &[Pass], gate: &Gate) -> Result<Image> {
+pub(super) fn convert(shared: &Shared, image: &Arc<Image>, passes: &[Pass], gate: &Gate) -> Result<Image> {
     let size = image.size();
     let encode = EncodeLadder::only(EncodeSpec::Png);
     let plan = Plan {

@@ -9,6 +9,7 @@
 
 mod budget;
 mod deadline;
+mod encode;
 mod fit;
 mod job;
 mod ladder;
@@ -126,6 +127,8 @@ struct Shared {
     in_hand: AtomicUsize,
     /// … and running.
     running: AtomicUsize,
+    /// Lanes that work on something, and helpers of lanes.
+    at_work: AtomicUsize,
     /// Jobs that were begun so far.
     begun: AtomicU64,
     /// Somebody has the spare slot.
@@ -155,6 +158,12 @@ impl Shared {
         !self.is_draining.load(Ordering::SeqCst) && self.in_hand.load(Ordering::SeqCst) < self.lanes.len()
     }
 
+    /// Whether a lane has nothing to do, and nobody waits for one.
+    fn has_idle_lane(&self) -> bool {
+        let at_work = self.at_work.load(Ordering::Relaxed);
+        at_work < self.lanes.len() && self.waiting() == 0 && self.steps.1.is_empty()
+    }
+
     fn busy(&self) -> Error {
         Error::Busy { lane: "cpu", depth: self.options.queue_jobs_max }
     }
@@ -180,6 +189,7 @@ impl Sched {
             steps: unbounded(),
             in_hand: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
+            at_work: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
             is_spare_taken: AtomicBool::new(false),
             pace: Pace::new(),

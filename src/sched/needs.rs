@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use super::encode::ahead;
 use crate::codec;
 use crate::limits;
 use crate::pixel::{Model, PixelFormat, Size};
@@ -18,7 +19,7 @@ pub fn job_bytes_max(source_bytes: u64, header: &Header, plans: &[impl AsRef<Pla
         .into_iter()
         .filter(|&decode| plans.iter().any(|plan| plan.as_ref().decode == decode))
         .map(|_| codec::decode_bytes_max(header, source_bytes));
-    let mut work: Vec<u64> = plans.iter().map(|plan| rendition_bytes_max(header, plan.as_ref())).collect();
+    let mut work: Vec<u64> = plans.iter().map(|plan| rendition_bytes_max(header, plan.as_ref(), threads)).collect();
     work.sort_unstable_by_key(|&bytes| Reverse(bytes));
     let (together, later) = work.split_at(threads.max(1).min(work.len()));
     // What is encoded is no larger than its pixels were, give or take a header.
@@ -67,13 +68,17 @@ const CONVERSION_BYTES: u64 = 8 << 20;
 const ENCODED_EXTRA_BYTES: u64 = 64 << 10;
 
 /// Bytes of one rendition's passes and encoder, the source's planes and the encoded bytes not counted.
-fn rendition_bytes_max(header: &Header, plan: &Plan) -> u64 {
+fn rendition_bytes_max(header: &Header, plan: &Plan, threads: usize) -> u64 {
     let (passes, format) = passes_bytes_max(header, plan);
+    let bytes = |spec| codec::encode_bytes_max(plan.size, format.alpha, &spec);
     let candidates = plan.encode.candidates.iter().map(|spec| plan.encode.trims.finest(spec));
-    let encode = std::iter::once(plan.encode.requested)
-        .chain(candidates)
-        .map(|spec| codec::encode_bytes_max(plan.size, format.alpha, &spec))
-        .max();
+    let most = std::iter::once(plan.encode.requested).chain(candidates).map(bytes).max();
+    // The format asked for and a candidate, which has planes of its own, at a time.
+    let both = ahead(&plan.encode).filter(|_| threads > 1).map(|spec| {
+        let planes = plan.size.pixels().saturating_mul(3);
+        bytes(plan.encode.requested).saturating_add(bytes(*spec)).saturating_add(planes)
+    });
+    let encode = most.max(both);
     // Beside the planes to encode: the bytes of the format asked for, or of the best of its qualities so far, and R G B
     // made of Y Cb Cr for the others.
     let beside = match (plan.encode.candidates.is_empty(), plan.encode.jpeg_bytes_max) {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use calotype::config::Config;
 use calotype::decide::Hints;
 use calotype::engine::Engine;
+use calotype::engine::simd::Simd;
 use calotype::error::Error;
 use calotype::sched::Engines;
 use calotype::service::{ImageRequest, Service};
@@ -143,4 +144,29 @@ fn a_draining_service_finishes_and_refuses() {
         service.drained().await;
         assert!(in_hand.await.unwrap().is_ok());
     });
+}
+
+/// A lane with nothing to do makes the first candidate meanwhile; what is tried and served is what one lane alone tries.
+#[test]
+fn idle_lanes_change_no_byte() {
+    let runtime = runtime();
+    let hints = || Hints::from_headers([("Accept", "image/avif,image/webp")]);
+    for (asset, query) in [
+        ("Valley", "wid=300&fmt=png&bfc=on"),
+        ("Chart", "wid=200&fmt=png&bfc=on"),
+        ("Vase", "wid=200&fmt=png-alpha&bfc=on"),
+        ("Valley", "wid=300&fmt=jpeg&qlt=80&bfc=on"),
+    ] {
+        let [alone, helped] = [1, 2].map(|threads| {
+            let mut config = Config::demo();
+            config.daemon.threads = threads;
+            let engines = Engines { cpu: Arc::new(Simd::new()), gpu: None };
+            let service = Service::try_with(&config, engines).unwrap();
+            let request = ImageRequest { hints: hints(), ..request(asset, query) };
+            runtime.block_on(service.image(&request, soon())).unwrap()
+        });
+        assert!(alone.verdict.tried.len() > 1, "{asset} {query}: {:?}", alone.verdict);
+        assert_eq!(alone.verdict, helped.verdict, "{asset} {query}");
+        assert!(alone.bytes == helped.bytes, "{asset} {query}: other bytes");
+    }
 }
