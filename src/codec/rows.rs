@@ -9,7 +9,7 @@ use std::sync::Arc;
 use moxcms::{Transform8BitExecutor, Transform16BitExecutor};
 
 use crate::codec::icc::Profile;
-use crate::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size};
+use crate::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, interleave};
 
 /// Samples of a strip are converted in runs of about this many, small enough for the second-level cache.
 const STRIP_SAMPLES: usize = 1 << 16;
@@ -185,21 +185,9 @@ fn spread(image: &mut Image, y: usize, rows: &[u8]) {
     let mut planes = image.planes_mut().iter_mut().map(|p| &mut p.data_mut()[from..][..pixels]);
     match [planes.next(), planes.next(), planes.next(), planes.next()] {
         [Some(grey), None, ..] => grey.copy_from_slice(rows),
-        [Some(a), Some(b), None, _] => {
-            for (([va, vb], a), b) in rows.as_chunks::<2>().0.iter().zip(a).zip(b) {
-                (*a, *b) = (*va, *vb);
-            }
-        }
-        [Some(a), Some(b), Some(c), None] => {
-            for ((([va, vb, vc], a), b), c) in rows.as_chunks::<3>().0.iter().zip(a).zip(b).zip(c) {
-                (*a, *b, *c) = (*va, *vb, *vc);
-            }
-        }
-        [Some(a), Some(b), Some(c), Some(d)] => {
-            for (((([va, vb, vc, vd], a), b), c), d) in rows.as_chunks::<4>().0.iter().zip(a).zip(b).zip(c).zip(d) {
-                (*a, *b, *c, *d) = (*va, *vb, *vc, *vd);
-            }
-        }
+        [Some(a), Some(b), None, _] => interleave::deal(rows, [a, b]),
+        [Some(a), Some(b), Some(c), None] => interleave::deal(rows, [a, b, c]),
+        [Some(a), Some(b), Some(c), Some(d)] => interleave::deal(rows, [a, b, c, d]),
         [None, ..] => {}
     }
 }
@@ -225,26 +213,25 @@ pub(super) fn neighbour_differences(plane: &Plane<u8>) -> (u64, u64) {
 
 /// Neighbours, right and below, that differ by one level at most: how many, and of how many.
 pub(super) fn flat_neighbours(plane: &Plane<u8>) -> (u64, u64) {
-    over_neighbours(plane, |difference| u64::from(difference <= 1))
+    over_neighbours(plane, |difference| u32::from(difference <= 1))
 }
 
 /// The sum over all pairs of neighbours of what `of` makes of their difference, and how many pairs they are.
-fn over_neighbours(plane: &Plane<u8>, of: impl Fn(u8) -> u64) -> (u64, u64) {
+fn over_neighbours(plane: &Plane<u8>, of: impl Fn(u8) -> u32) -> (u64, u64) {
     let Size { w, h } = plane.size();
     let (w, h) = (w as usize, h as usize);
-    let sum = |a: &[u8], b: &[u8]| -> u64 { a.iter().zip(b).map(|(a, b)| of(a.abs_diff(*b))).sum() };
-    let across: u64 = plane.data().chunks_exact(w).map(|row| sum(row, &row[1..])).sum();
-    let down = sum(plane.data(), &plane.data()[w..]);
+    // Row by row: their sums fit 32 bits, of which a vector holds twice as many.
+    let sum = |a: &[u8], b: &[u8]| -> u64 { a.iter().zip(b).map(|(a, b)| of(a.abs_diff(*b))).sum::<u32>().into() };
+    let rows = || plane.data().chunks_exact(w);
+    let across: u64 = rows().map(|row| sum(row, &row[1..])).sum();
+    let down: u64 = rows().zip(rows().skip(1)).map(|(row, next)| sum(row, next)).sum();
     (across + down, (h * (w - 1) + w * (h - 1)) as u64)
 }
 
 fn zip_planes<const N: usize>(planes: [&Plane<u8>; N]) -> Vec<u8> {
     let samples = planes[0].size().samples();
     let mut out = vec![0; samples * N];
-    let planes = planes.map(|p| &p.data()[..samples]);
-    for (i, px) in out.as_chunks_mut::<N>().0.iter_mut().enumerate() {
-        *px = std::array::from_fn(|c| planes[c][i]);
-    }
+    interleave::gather(planes.map(Plane::data), &mut out);
     out
 }
 

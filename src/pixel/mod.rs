@@ -5,6 +5,7 @@
 //! that [`PixelFormat::plane_size`] gives; rows are packed, stride = width. Wider samples exist only inside engines.
 
 pub mod geometry;
+pub mod interleave;
 pub mod path;
 pub mod testcard;
 
@@ -311,11 +312,7 @@ impl Image {
             1 => image.planes[0].data.copy_from_slice(data),
             3 => {
                 let [r, g, b] = image.planes.as_mut_slice() else { unreachable!("three planes") };
-                for (((px, r), g), b) in
-                    data.as_chunks::<3>().0.iter().zip(&mut r.data).zip(&mut g.data).zip(&mut b.data)
-                {
-                    [*r, *g, *b] = *px;
-                }
+                interleave::deal(data, [&mut r.data, &mut g.data, &mut b.data]);
             }
             _ => {
                 for (c, plane) in image.planes.iter_mut().enumerate() {
@@ -338,11 +335,7 @@ impl Image {
         let mut data = vec![0; self.size.samples() * n];
         match self.planes.as_slice() {
             [grey] => data.copy_from_slice(&grey.data),
-            [r, g, b] => {
-                for (((px, r), g), b) in data.as_chunks_mut::<3>().0.iter_mut().zip(&r.data).zip(&g.data).zip(&b.data) {
-                    *px = [*r, *g, *b];
-                }
-            }
+            [r, g, b] => interleave::gather([&r.data, &g.data, &b.data], &mut data),
             planes => {
                 for (c, plane) in planes.iter().enumerate() {
                     for (px, v) in data.chunks_exact_mut(n).zip(&plane.data) {
