@@ -22,6 +22,8 @@ macro_rules! both {
 }
 
 impl Lanes for Avx2 {
+    const MULTIPLIES_PAIRS: bool = true;
+
     type I = [__m256i; 2];
     type F = [__m256; 2];
 
@@ -153,6 +155,31 @@ impl Lanes for Avx2 {
             let bits = _mm_cvtsi32_si128(bits.cast_signed());
             [_mm256_sra_epi32(v[0], bits), _mm256_sra_epi32(v[1], bits)]
         })
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::I, b: Self::I) -> Self::I {
+        both!(_mm256_add_epi32, a, b)
+    }
+
+    #[inline(always)]
+    fn add_words(self, a: Self::I, b: Self::I) -> Self::I {
+        both!(_mm256_add_epi16, a, b)
+    }
+
+    #[inline(always)]
+    fn mul_words(self, a: Self::I, b: Self::I) -> Self::I {
+        both!(_mm256_mullo_epi16, a, b)
+    }
+
+    #[inline(always)]
+    fn to_float(self, v: Self::I) -> Self::F {
+        op!([_mm256_cvtepi32_ps(v[0]), _mm256_cvtepi32_ps(v[1])])
+    }
+
+    #[inline(always)]
+    fn sqrt(self, v: Self::F) -> Self::F {
+        op!([_mm256_sqrt_ps(v[0]), _mm256_sqrt_ps(v[1])])
     }
 
     #[inline(always)]

@@ -14,6 +14,8 @@ macro_rules! op {
 }
 
 impl Lanes for Avx512 {
+    const MULTIPLIES_PAIRS: bool = true;
+
     type I = __m512i;
     type F = __m512;
 
@@ -141,6 +143,31 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn shift_right(self, v: Self::I, bits: u32) -> Self::I {
         op!(_mm512_sra_epi32(v, _mm_cvtsi32_si128(bits.cast_signed())))
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::I, b: Self::I) -> Self::I {
+        op!(_mm512_add_epi32(a, b))
+    }
+
+    #[inline(always)]
+    fn add_words(self, a: Self::I, b: Self::I) -> Self::I {
+        op!(_mm512_add_epi16(a, b))
+    }
+
+    #[inline(always)]
+    fn mul_words(self, a: Self::I, b: Self::I) -> Self::I {
+        op!(_mm512_mullo_epi16(a, b))
+    }
+
+    #[inline(always)]
+    fn to_float(self, v: Self::I) -> Self::F {
+        op!(_mm512_cvtepi32_ps(v))
+    }
+
+    #[inline(always)]
+    fn sqrt(self, v: Self::F) -> Self::F {
+        op!(_mm512_sqrt_ps(v))
     }
 
     #[inline(always)]

@@ -10,6 +10,8 @@ pub(super) struct Line(pub(super) [i32; 16]);
 
 /// 512-bit vectors of one instruction set.
 pub(super) trait Lanes: Copy {
+    /// Whether `madd` is an instruction.
+    const MULTIPLIES_PAIRS: bool;
     /// 16 i32, 32 i16 or 64 u8.
     type I: Copy;
     /// 16 f32.
@@ -51,12 +53,22 @@ pub(super) trait Lanes: Copy {
     fn madd(self, acc: Self::I, a: Self::I, b: Self::I) -> Self::I;
     /// Each i32 shifted down, its sign kept.
     fn shift_right(self, v: Self::I, bits: u32) -> Self::I;
+    /// Sums of i32.
+    fn add(self, a: Self::I, b: Self::I) -> Self::I;
+    /// Sums of i16, their lowest 16 bits.
+    fn add_words(self, a: Self::I, b: Self::I) -> Self::I;
+    /// Products of i16, their lowest 16 bits.
+    fn mul_words(self, a: Self::I, b: Self::I) -> Self::I;
 
     fn splat_f(self, v: f32) -> Self::F;
     /// 16 bytes as 0.0 to 255.0.
     fn levels(self, bytes: &[u8; 16]) -> Self::F;
     /// The table's entries for 16 bytes.
     fn look_up(self, table: &[f32; 256], bytes: &[u8; 16]) -> Self::F;
+    /// The nearest f32 to each i32.
+    fn to_float(self, v: Self::I) -> Self::F;
+    /// Roots, rounded to the nearest; NaN below 0.
+    fn sqrt(self, v: Self::F) -> Self::F;
     fn as_float(self, v: Self::I) -> Self::F;
     fn as_int(self, v: Self::F) -> Self::I;
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
@@ -196,6 +208,8 @@ fn halves(v: i32) -> [i16; 2] {
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped just before")]
 impl Lanes for Portable {
+    const MULTIPLIES_PAIRS: bool = false;
+
     type I = [i32; 16];
     type F = [f32; 16];
 
@@ -298,8 +312,30 @@ impl Lanes for Portable {
         v.map(|v| v >> bits)
     }
 
+    fn add(self, a: Self::I, b: Self::I) -> Self::I {
+        std::array::from_fn(|k| a[k].wrapping_add(b[k]))
+    }
+
+    fn add_words(self, a: Self::I, b: Self::I) -> Self::I {
+        let (a, b) = (words_of(a), words_of(b));
+        from_words(std::array::from_fn(|k| a[k].wrapping_add(b[k])))
+    }
+
+    fn mul_words(self, a: Self::I, b: Self::I) -> Self::I {
+        let (a, b) = (words_of(a), words_of(b));
+        from_words(std::array::from_fn(|k| a[k].wrapping_mul(b[k])))
+    }
+
     fn splat_f(self, v: f32) -> Self::F {
         [v; 16]
+    }
+
+    fn to_float(self, v: Self::I) -> Self::F {
+        v.map(|v| v as f32)
+    }
+
+    fn sqrt(self, v: Self::F) -> Self::F {
+        v.map(f32::sqrt)
     }
 
     fn levels(self, bytes: &[u8; 16]) -> Self::F {

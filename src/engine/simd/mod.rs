@@ -11,6 +11,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod chroma;
 mod cover;
 mod fixed;
 mod float;

@@ -2,6 +2,7 @@
 //! `engine::scalar`, to the bit; here it is plain loops over rows, which the compiler turns into each level's vectors.
 
 use super::View;
+use super::chroma;
 use super::lanes::Lanes;
 use super::level::Work;
 use crate::pixel::{Chroma, Image, Model, PixelFormat, Size, YcbcrForm};
@@ -17,14 +18,14 @@ impl Work for RgbToYcbcr<'_> {
     type Output = Image;
 
     #[inline(always)]
-    fn run<L: Lanes>(self, _: L) -> Image {
+    fn run<L: Lanes>(self, l: L) -> Image {
         let Self { src, form } = self;
-        assert_eq!(src.format.model, Model::Rgb);
         let mut out = Image::new(src.size, PixelFormat { model: form.model(), alpha: src.format.alpha });
-        match form {
-            YcbcrForm::Full => full_chroma(src, &mut out),
-            YcbcrForm::Half => half_chroma::<false>(src, &mut out),
-            YcbcrForm::Video => half_chroma::<true>(src, &mut out),
+        match (src.format.model, form) {
+            (Model::Rgb, YcbcrForm::Full) => full_chroma(src, &mut out),
+            (Model::Rgb | Model::Ycbcr(Chroma::Full), YcbcrForm::Half) => chroma::share::<L, false>(l, src, &mut out),
+            (Model::Rgb | Model::Ycbcr(Chroma::Full), YcbcrForm::Video) => chroma::share::<L, true>(l, src, &mut out),
+            (model, form) => unreachable!("{model:?} to {form:?}"),
         }
         copy_alpha(src, &mut out);
         out
@@ -49,101 +50,6 @@ fn full_chroma(src: &View<'_>, out: &mut Image) {
             }
         }
     }
-}
-
-/// Two rows of pixels at a time: first the colours that they share, then, a pair of chroma rows later, the luma that
-/// goes with them.
-#[inline(always)]
-fn half_chroma<const IS_VIDEO: bool>(src: &View<'_>, out: &mut Image) {
-    let (w, h) = (src.size.w as usize, src.size.h as usize);
-    let [luma, cb, cr, ..] = out.planes_mut() else { unreachable!("three planes") };
-    let mut roots = [vec![0_i32; w.div_ceil(2)], vec![0; w.div_ceil(2)], vec![0; w.div_ceil(2)]];
-    let mut raised = [vec![0_u8; w], vec![0_u8; w]];
-    let mut mixed = vec![0_i16; w.div_ceil(2)];
-    let chroma_h = h.div_ceil(2);
-    for y in 0..=chroma_h {
-        if y < chroma_h {
-            let rows = [2 * y, (2 * y + 1).min(h - 1)];
-            for (c, roots) in roots.iter_mut().enumerate() {
-                let alpha = src.format.alpha_plane().map(|a| rows.map(|y| src.row(a, y)));
-                block_roots(roots, rows.map(|y| src.row(c, y)), alpha);
-            }
-            let [cb_weights, cr_weights] =
-                if IS_VIDEO { [[-9714, -19070, 28784], [28784, -24103, -4681]] } else { [CB, CR] };
-            shared(cb.row_mut(y), &roots, cb_weights);
-            shared(cr.row_mut(y), &roots, cr_weights);
-        }
-        // Row 2y - 1 lies between chroma rows y - 1 and y, row 2y - 2 between y - 2 and y - 1.
-        for row in (2 * y).saturating_sub(2)..(2 * y).min(h) {
-            let near = row / 2;
-            let far = if row % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(chroma_h - 1) };
-            raise(&mut raised[0], &mut mixed, cb.row(near), cb.row(far));
-            raise(&mut raised[1], &mut mixed, cr.row(near), cr.row(far));
-            as_bright::<IS_VIDEO>(luma.row_mut(row), [0, 1, 2].map(|c| src.row(c, row)), [&raised[0], &raised[1]]);
-        }
-    }
-}
-
-/// Root mean squares of the 2×2 blocks of two rows, in 2⁻⁶ levels.
-#[inline(always)]
-fn block_roots(roots: &mut [i32], [top, bottom]: [&[u8]; 2], alpha: Option<[&[u8]; 2]>) {
-    let square = |v: u8| i32::from(v) * i32::from(v);
-    match alpha {
-        None => {
-            let (top, bottom) = (top.as_chunks::<2>(), bottom.as_chunks::<2>());
-            for ((root, [a, b]), [c, d]) in roots.iter_mut().zip(top.0).zip(bottom.0) {
-                *root = floor_sqrt(1024 * (square(*a) + square(*b) + square(*c) + square(*d)));
-            }
-            if let ([a], [b], Some(root)) = (top.1, bottom.1, roots.last_mut()) {
-                *root = floor_sqrt(2048 * (square(*a) + square(*b)));
-            }
-        }
-        Some([alpha_top, alpha_bottom]) => {
-            for (x, root) in roots.iter_mut().enumerate() {
-                let (left, right) = (2 * x, (2 * x + 1).min(top.len() - 1));
-                let squares = [top[left], top[right], bottom[left], bottom[right]].map(square);
-                let weights = [alpha_top[left], alpha_top[right], alpha_bottom[left], alpha_bottom[right]];
-                let weight: i32 = weights.iter().map(|&a| i32::from(a)).sum();
-                let weighted: i32 = squares.iter().zip(weights).map(|(v, a)| v * i32::from(a)).sum();
-                let sum = if weight == 0 { squares.iter().sum() } else { (4 * weighted + weight / 2) / weight };
-                *root = floor_sqrt(1024 * sum);
-            }
-        }
-    }
-}
-
-/// One row of Cb or Cr.
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "each sum lies within 0..=255")]
-fn shared(out: &mut [u8], [r, g, b]: &[Vec<i32>; 3], [kr, kg, kb]: [i32; 3]) {
-    for (((out, r), g), b) in out.iter_mut().zip(r).zip(g).zip(b) {
-        *out = ((kr * r + kg * g + kb * b + (128 << 22) + (1 << 21) - 1) >> 22) as u8;
-    }
-}
-
-/// The luma with which pixels are as bright in their shared colours as they were.
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 255")]
-fn as_bright<const IS_VIDEO: bool>(luma: &mut [u8], [r, g, b]: [&[u8]; 3], [cb, cr]: [&[u8]; 2]) {
-    for (((((out, &r), &g), &b), &cb), &cr) in luma.iter_mut().zip(r).zip(g).zip(b).zip(cb).zip(cr) {
-        let [r, g, b] = [r, g, b].map(i32::from);
-        let (cb, cr) = (i32::from(cb) - 128, i32::from(cr) - 128);
-        let [bb, br, rr] = if IS_VIDEO { [567, 383, 1177] } else { [438, 295, 908] };
-        let shown = 306 * r * r + 601 * g * g + 117 * b * b - (bb * cb * cb + br * cb * cr + rr * cr * cr);
-        let root = floor_sqrt(shown.max(0));
-        let luma =
-            if IS_VIDEO { (16 + ((112_567 * root + (1 << 21)) >> 22)).min(235) } else { ((root + 16) >> 5).min(255) };
-        *out = luma as u8;
-    }
-}
-
-/// ⌊√n⌋ of 0 to 2²⁸, where above 2²⁶ n is a multiple of 1024: the root of the nearest f32, rounded to the nearest, is
-/// never below an integer that √n reaches, and one too large at most.
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "at most 2¹⁴")]
-fn floor_sqrt(n: i32) -> i32 {
-    let root = (n as f32).sqrt() as i32;
-    root - i32::from(root * root > n)
 }
 
 /// `grey`.
@@ -185,14 +91,13 @@ impl Work for YcbcrToRgb<'_> {
     type Output = Image;
 
     #[inline(always)]
-    #[expect(clippy::cast_sign_loss, reason = "clamped to 0..=255")]
     fn run<L: Lanes>(self, _: L) -> Image {
         let src = self.src;
         let Model::Ycbcr(chroma) = src.format.model else { unreachable!("{:?}", src.format) };
         let mut out = Image::new(src.size, PixelFormat { model: Model::Rgb, alpha: src.format.alpha });
         let w = src.size.w as usize;
-        let mut raised = [vec![0_u8; w], vec![0_u8; w]];
-        let mut mixed = vec![0_i16; w.div_ceil(2)];
+        let mut raised = [vec![0_u8; w.next_multiple_of(2)], vec![0_u8; w.next_multiple_of(2)]];
+        let mut mixed = vec![0_i16; w.div_ceil(2) + 2];
         for y in 0..src.size.h as usize {
             if chroma == Chroma::Half {
                 let far = if y % 2 == 0 { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(src.rows(1).h - 1) };
@@ -201,47 +106,47 @@ impl Work for YcbcrToRgb<'_> {
                 }
             }
             let (cb, cr) = match chroma {
-                Chroma::Half => (raised[0].as_slice(), raised[1].as_slice()),
+                Chroma::Half => (&raised[0][..w], &raised[1][..w]),
                 Chroma::Full => (src.row(1, y), src.row(2, y)),
             };
-            let luma = src.row(0, y);
-            let half = 1 << 15;
             let [r, g, b, ..] = out.planes_mut() else { unreachable!("three planes") };
-            for ((out, &v), &cr) in r.row_mut(y).iter_mut().zip(luma).zip(cr) {
-                *out = (i32::from(v) + ((91881 * (i32::from(cr) - 128) + half) >> 16)).clamp(0, 255) as u8;
-            }
-            for (((out, &v), &cb), &cr) in g.row_mut(y).iter_mut().zip(luma).zip(cb).zip(cr) {
-                let sum = -22554 * (i32::from(cb) - 128) - 46802 * (i32::from(cr) - 128);
-                *out = (i32::from(v) + ((sum + half) >> 16)).clamp(0, 255) as u8;
-            }
-            for ((out, &v), &cb) in b.row_mut(y).iter_mut().zip(luma).zip(cb) {
-                *out = (i32::from(v) + ((116_130 * (i32::from(cb) - 128) + half) >> 16)).clamp(0, 255) as u8;
-            }
+            to_rgb([r.row_mut(y), g.row_mut(y), b.row_mut(y)], [src.row(0, y), cb, cr]);
         }
         copy_alpha(src, &mut out);
         out
     }
 }
 
-/// One full-size chroma row from the nearest and the next half-size row: 3 : 1 down, then 3 : 1 across.
+/// One row of R, G and B from one of Y, Cb and Cr, all of one length.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a weighted mean of bytes")]
-fn raise(row: &mut [u8], mixed: &mut [i16], near: &[u8], far: &[u8]) {
-    for ((mixed, &near), &far) in mixed.iter_mut().zip(near).zip(far) {
+#[expect(clippy::cast_sign_loss, reason = "clamped to 0..=255")]
+pub(super) fn to_rgb([r, g, b]: [&mut [u8]; 3], [luma, cb, cr]: [&[u8]; 3]) {
+    let half = 1 << 15;
+    for ((out, &v), &cr) in r.iter_mut().zip(luma).zip(cr) {
+        *out = (i32::from(v) + ((91881 * (i32::from(cr) - 128) + half) >> 16)).clamp(0, 255) as u8;
+    }
+    for (((out, &v), &cb), &cr) in g.iter_mut().zip(luma).zip(cb).zip(cr) {
+        let sum = -22554 * (i32::from(cb) - 128) - 46802 * (i32::from(cr) - 128);
+        *out = (i32::from(v) + ((sum + half) >> 16)).clamp(0, 255) as u8;
+    }
+    for ((out, &v), &cb) in b.iter_mut().zip(luma).zip(cb) {
+        *out = (i32::from(v) + ((116_130 * (i32::from(cb) - 128) + half) >> 16)).clamp(0, 255) as u8;
+    }
+}
+
+/// One full-size chroma row from the nearest and the next half-size row: 3 : 1 down, then 3 : 1 across. `row` has two
+/// samples or more for each of half size, `mixed` two more than there are of those.
+#[inline(always)]
+pub(super) fn raise(row: &mut [u8], mixed: &mut [i16], near: &[u8], far: &[u8]) {
+    for ((mixed, &near), &far) in mixed[1..].iter_mut().zip(near).zip(far) {
         *mixed = 3 * i16::from(near) + i16::from(far);
     }
-    let last = mixed.len() - 1;
-    let mean = |near: i16, far: i16| ((3 * near + far + 8) >> 4) as u8;
-    // Between the first and the last sample, each pair of output pixels lies between two of them.
-    let (first, inner) = row.split_at_mut(1);
-    first[0] = mean(mixed[0], mixed[0]);
-    let (pairs, rest) = inner.as_chunks_mut::<2>();
-    for (pair, two) in pairs.iter_mut().zip(mixed.array_windows()) {
-        let [a, b] = *two;
-        *pair = [mean(a, b), mean(b, a)];
-    }
-    if let Some(out) = rest.first_mut() {
-        *out = mean(mixed[last], mixed[last]);
+    mixed[0] = mixed[1];
+    mixed[near.len() + 1] = mixed[near.len()];
+    for (pair, [left, near, right]) in row.as_chunks_mut::<2>().0.iter_mut().zip(mixed.array_windows()) {
+        // At most 255 each.
+        let [left, right] = [left, right].map(|next| (3 * near + next + 8) >> 4);
+        *pair = (left | right << 8).to_le_bytes();
     }
 }
 
