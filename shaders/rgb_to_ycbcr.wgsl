@@ -1,9 +1,10 @@
-// rgb_to_ycbcr: R G B to Y Cb Cr of either chroma size. One invocation writes one quad of Y and alpha, or of Cb and Cr.
+// rgb_to_ycbcr: R G B to Y Cb Cr of either chroma size, Y Cb Cr to Y Cb Cr that share chroma. One invocation writes one quad of Y and alpha, or of Cb and Cr.
 //
 // mirror  engine::scalar::rgb_to_ycbcr  agreement: bit for bit, tests/it/differential.rs
-// src     packed levels R, G, B (+ alpha)      [planes][h][quads]
+// src     packed levels R, G, B or Y, Cb, Cr (+ alpha)  [planes][h][quads]
 // dst     packed levels Y, Cb, Cr (+ alpha)    [planes][h][quads]; chroma half size where `half` is
 // form    0 full range, full-size chroma; 1 full range, half-size; 2 video range, half-size
+// is_ycbcr 1 where src is Y, Cb, Cr with full-size chroma; only with half-size chroma out
 // grid    x = quad of the row, y = row, z = 0 luma and alpha, 1 chroma
 
 override WG_X: u32 = 16u;
@@ -14,6 +15,10 @@ struct RgbToYcbcrUniform {
     dst_first: u32,
     form: u32,
     planes: u32,
+    is_ycbcr: u32,
+    _pad0: u32,
+    _pad1: u32,
+    _pad2: u32,
     full: vec4<u32>,
     half: vec4<u32>,
 }
@@ -41,14 +46,24 @@ fn floor_sqrt(n: i32) -> i32 {
     return root;
 }
 
-// Root mean square of plane `i` over a 2×2 block, in 2^-6 levels, weighted by alpha.
-fn block_root(i: u32, x: u32, y: u32) -> i32 {
-    var sum = 0;
-    var weighted = 0;
+// R, G and B of a pixel; those of Y Cb Cr as ycbcr_to_rgb makes them.
+fn colour(x: u32, y: u32) -> vec3<i32> {
+    let v = vec3<i32>(level(0u, x, y), level(1u, x, y), level(2u, x, y));
+    if (u.is_ycbcr == 0u) { return v; }
+    let cb = v.y - 128;
+    let cr = v.z - 128;
+    let more = vec3<i32>(91881 * cr, -22554 * cb - 46802 * cr, 116130 * cb);
+    return clamp(v.x + ((more + 32768) >> vec3<u32>(16u)), vec3<i32>(0), vec3<i32>(255));
+}
+
+// Root mean squares of R, G and B over a 2×2 block, in 2^-6 levels, weighted by alpha.
+fn block_roots(x: u32, y: u32) -> vec3<i32> {
+    var sum = vec3<i32>(0);
+    var weighted = vec3<i32>(0);
     var weight = 0;
     for (var p = 0u; p < 4u; p++) {
         let at = vec2<u32>(2u * x + (p & 1u), 2u * y + (p >> 1u));
-        let v = level(i, at.x, at.y);
+        let v = colour(at.x, at.y);
         sum += v * v;
         if (u.planes == 4u) {
             let a = level(3u, at.x, at.y);
@@ -57,21 +72,17 @@ fn block_root(i: u32, x: u32, y: u32) -> i32 {
         }
     }
     if (weight > 0) { sum = (4 * weighted + weight / 2) / weight; }
-    return floor_sqrt(1024 * sum);
+    return vec3<i32>(floor_sqrt(1024 * sum.x), floor_sqrt(1024 * sum.y), floor_sqrt(1024 * sum.z));
 }
 
 // Cb and Cr, less 128, that the pixels of a block share.
 fn shared_chroma(x: u32, y: u32) -> vec2<i32> {
-    let bx = min(x, u.half.x - 1u);
-    let by = min(y, u.half.y - 1u);
-    let r = block_root(0u, bx, by);
-    let g = block_root(1u, bx, by);
-    let b = block_root(2u, bx, by);
-    var cb = -11059 * r - 21709 * g + 32768 * b;
-    var cr = 32768 * r - 27439 * g - 5329 * b;
+    let q = block_roots(min(x, u.half.x - 1u), min(y, u.half.y - 1u));
+    var cb = -11059 * q.x - 21709 * q.y + 32768 * q.z;
+    var cr = 32768 * q.x - 27439 * q.y - 5329 * q.z;
     if (u.form == 2u) {
-        cb = -9714 * r - 19070 * g + 28784 * b;
-        cr = 28784 * r - 24103 * g - 4681 * b;
+        cb = -9714 * q.x - 19070 * q.y + 28784 * q.z;
+        cr = 28784 * q.x - 24103 * q.y - 4681 * q.z;
     }
     cb = (cb + 538968063) >> 22u;
     cr = (cr + 538968063) >> 22u;
@@ -80,10 +91,8 @@ fn shared_chroma(x: u32, y: u32) -> vec2<i32> {
 
 // The luma with which a pixel is as bright in its shared colour as it was.
 fn bright_luma(x: u32, y: u32, c: vec2<i32>) -> i32 {
-    let r = level(0u, x, y);
-    let g = level(1u, x, y);
-    let b = level(2u, x, y);
-    let square = 306 * r * r + 601 * g * g + 117 * b * b;
+    let v = colour(x, y);
+    let square = 306 * v.x * v.x + 601 * v.y * v.y + 117 * v.z * v.z;
     if (u.form == 2u) {
         let shown = square - (567 * c.x * c.x + 383 * c.x * c.y + 1177 * c.y * c.y);
         return min(16 + ((112567 * floor_sqrt(max(shown, 0)) + 2097152) >> 22u), 235);

@@ -119,7 +119,7 @@ pub enum Fill {
 pub enum Pass {
     /// Y Cb Cr (either chroma size) to R G B, full size.
     YcbcrToRgb,
-    /// R G B to Y Cb Cr; where pixels share their chroma, with the luma that keeps each as bright as it was.
+    /// R G B to Y Cb Cr, or Y Cb Cr to such that shares chroma: with the luma that keeps each pixel as bright as it was.
     RgbToYcbcr {
         /// What is made.
         form: YcbcrForm,
@@ -651,7 +651,7 @@ impl FormatReason {
 
 /// Raise it whenever the same plan comes to other bytes than before: another encoder or release of one, another default
 /// of it, a pass that rounds differently. Stored renditions of other revisions are not found again.
-pub const REVISION: u32 = 4;
+pub const REVISION: u32 = 5;
 
 /// One rendition, completely: what to decode, which passes, how to encode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

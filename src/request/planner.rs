@@ -3,12 +3,12 @@
 //! | stage | passes | when |
 //! |---|---|---|
 //! | decode | | planes as stored where that saves work, else R G B |
-//! | enlarge Y Cb Cr | `YcbcrToRgb` | conversion first where there are fewer samples |
+//! | enlarge Y Cb Cr | `YcbcrToRgb` | it will be needed: first where there are fewer samples |
 //! | cut | `Place` | a small part of a large source is wanted, or no scaling at all |
 //! | mask | `Cover` | the source's alpha does not count as it is |
 //! | | `GrowH GrowV` of the alpha, then before the cut | asked for |
 //! | scale | `Load ResizeH ResizeV Pack`, the cheaper direction first | an axis is not a plain copy |
-//! | convert | `YcbcrToRgb` | something after it needs R G B, or chroma is shared anew |
+//! | convert | `YcbcrToRgb` | something after it needs R G B, or chroma that is shared is to be shared otherwise |
 //! | grey | `Grey` | asked for: first of all where the decoder hands out luma and nothing after it needs colours |
 //! | turn | `Turn` | mirrored, or turned by quarters |
 //! | cover | `Cover`, `Place` before it where it reaches beyond the picture | colours beneath, opacity |
@@ -205,32 +205,31 @@ struct Order<'a> {
 }
 
 impl Order<'_> {
-    /// What R G B is made into after these passes, if they end in it.
+    /// What R G B, or Y Cb Cr of full-size chroma, is made into after these passes, if they end in it.
     fn conversion(&self, decode: DecodeAs, passes: &[Pass]) -> Option<Pass> {
-        let convert = match self.wants_grey() {
-            true => Some(Pass::Grey),
-            false => self.converts_to.map(|form| Pass::RgbToYcbcr { form }),
-        };
-        convert.filter(|_| self.is_rgb(decode, passes))
+        match (self.wants_grey(), self.model(decode, passes)) {
+            (true, Model::Rgb) => Some(Pass::Grey),
+            (false, Model::Rgb | Model::Ycbcr(Chroma::Full)) => self.converts_to.map(|form| Pass::RgbToYcbcr { form }),
+            (_, _) => None,
+        }
     }
 
-    /// Whether these passes end in R G B.
-    fn is_rgb(&self, decode: DecodeAs, passes: &[Pass]) -> bool {
+    /// What these passes end in.
+    fn model(&self, decode: DecodeAs, passes: &[Pass]) -> Model {
         let native = self.header.native.model;
         let decoded = match decode {
             DecodeAs::Native => native,
             DecodeAs::Rgb if native == Model::Grey => Model::Grey,
             DecodeAs::Rgb => Model::Rgb,
         };
-        let model = passes.iter().fold(decoded, |model, pass| match pass {
+        passes.iter().fold(decoded, |model, pass| match pass {
             Pass::YcbcrToRgb => Model::Rgb,
             Pass::Grey | Pass::Matte => Model::Grey,
             Pass::Place { fill: Fill::Opaque([r, g, b]), .. } if r != g || g != b => Model::Rgb,
             Pass::Point(point) if matches!(model, Model::Grey | Model::Rgb) => point.model(model),
             Pass::Cover(cover) if matches!(model, Model::Grey | Model::Rgb) => cover.model(model),
             _ => model,
-        });
-        model == Model::Rgb
+        })
     }
 
     /// Up to the finished view.
@@ -310,11 +309,13 @@ impl Order<'_> {
         let placed = self.needs_place(&finish);
         let is_turned = |pass: &Pass| matches!(pass, Pass::Turn(_));
         let grey_first = ycbcr && self.wants_grey() && finish.passes.iter().all(is_turned);
+        let stays = ycbcr && self.stays_ycbcr() && finish.passes.is_empty() && !placed;
+        let rgb_first = ycbcr && enlarges && !stays && !grey_first;
 
         let mut passes = Vec::new();
         if grey_first {
             passes.push(Pass::Grey);
-        } else if ycbcr && enlarges {
+        } else if rgb_first {
             passes.push(Pass::YcbcrToRgb);
         }
         let mask = self.mask();
@@ -324,14 +325,13 @@ impl Order<'_> {
             passes.push(Pass::Place { canvas: cut.size(), x, y, fill: Fill::Transparent });
         }
         let source = cut.unwrap_or(Rect::of(self.header.size));
-        let stays = self.stays_ycbcr() && finish.passes.is_empty() && !placed;
-        let chroma = (ycbcr && !enlarges && !grey_first && native.model == Model::Ycbcr(Chroma::Half))
+        let chroma = (ycbcr && !rgb_first && !grey_first && native.model == Model::Ycbcr(Chroma::Half))
             .then_some(if stays { Chroma::Half } else { Chroma::Full });
         passes.extend(mask.late);
         passes.push(Pass::Load { space, add_alpha: soft && !native.alpha });
         passes.extend(resizes(spans, source, kernel, chroma));
         passes.push(Pass::Pack { space });
-        if ycbcr && !enlarges && !stays && !grey_first {
+        if ycbcr && !rgb_first && !stays && !grey_first {
             passes.push(Pass::YcbcrToRgb);
         }
         passes.extend(finish.passes.iter().cloned());
@@ -349,12 +349,15 @@ impl Order<'_> {
         (2 * part <= self.header.size.pixels()).then_some(Rect { x: i64::from(x), y: i64::from(y), w, h })
     }
 
-    /// Whether the picture can go to the encoder as Y Cb Cr, if nothing else stands in the way.
+    /// Whether the picture need not be R G B for the encoder, if nothing else stands in the way. Full-size chroma can come to
+    /// be shared in any form, chroma that is shared stays as it is.
     fn stays_ycbcr(&self) -> bool {
-        !self.wants_grey()
-            && self.conversion.is_none()
-            && self.has_luma()
-            && self.encode.form().map(YcbcrForm::model) == Some(self.header.native.model)
+        let native = self.header.native.model;
+        let suits = |form: YcbcrForm| native == Model::Ycbcr(Chroma::Full) || native == form.model();
+        // Tiles are cut from R G B.
+        let is_cut = self.commands.rect.is_some() && self.commands.looks_around();
+        let needs_rgb = self.wants_grey() || self.conversion.is_some() || is_cut;
+        !needs_rgb && self.has_luma() && self.encode.form().is_some_and(suits)
     }
 
     /// Whether the decoder hands out Y Cb Cr that is as it shall be.

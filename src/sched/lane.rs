@@ -19,7 +19,7 @@ use crate::engine::{self, Completion, Engine, Job};
 use crate::error::{Error, Result};
 use crate::heap;
 use crate::limits;
-use crate::pixel::{Image, Model, Plane, RowSource, YcbcrForm};
+use crate::pixel::{Chroma, Image, Model, Plane, RowSource, YcbcrForm};
 use crate::plan::{DecodeAs, EncodeLadder, EncodeSpec, Header, Output, Pass, Plan};
 use crate::telemetry::Timings;
 
@@ -348,6 +348,7 @@ pub(super) fn conversion(model: Model, spec: &EncodeSpec) -> Vec<Pass> {
         (Model::Rgb, Some(YcbcrForm::Full) | None) => vec![],
         (Model::Ycbcr(_), None) => vec![Pass::YcbcrToRgb],
         (Model::Ycbcr(_), Some(form)) if form.model() == model => vec![],
+        (Model::Ycbcr(Chroma::Full), Some(form)) => vec![Pass::RgbToYcbcr { form }],
         (Model::Ycbcr(_), Some(form)) => vec![Pass::YcbcrToRgb, Pass::RgbToYcbcr { form }],
         (Model::Grey | Model::Yuv | Model::Cmyk, _) => vec![],
     }

@@ -11,6 +11,7 @@ pub(crate) mod jpeg2000;
 pub(crate) mod jpegxr;
 pub(crate) mod make;
 mod progressive;
+mod ycbcr;
 
 mod tiff;
 mod tiff_out;

@@ -198,10 +198,14 @@ fn cases(pass: &str) -> Vec<Case> {
         "ycbcr_to_rgb" => each([YCC_420, YCC_444, YCC_444_ALPHA], &mut random, Tolerance::Exact, |size, _, _| {
             vec![plan(size, size, vec![Pass::YcbcrToRgb])]
         }),
-        "rgb_to_ycbcr" => each([PixelFormat::RGB, PixelFormat::RGBA], &mut random, Tolerance::Exact, |size, _, _| {
-            let forms = [YcbcrForm::Full, YcbcrForm::Half, YcbcrForm::Video];
-            forms.into_iter().map(|form| plan(size, size, vec![Pass::RgbToYcbcr { form }])).collect()
-        }),
+        "rgb_to_ycbcr" => {
+            let formats = [PixelFormat::RGB, PixelFormat::RGBA, YCC_444, YCC_444_ALPHA];
+            each(formats, &mut random, Tolerance::Exact, |size, format, _| {
+                let full = (format.model == Model::Rgb).then_some(YcbcrForm::Full);
+                let forms = full.into_iter().chain([YcbcrForm::Half, YcbcrForm::Video]);
+                forms.map(|form| plan(size, size, vec![Pass::RgbToYcbcr { form }])).collect()
+            })
+        }
         "grey" => {
             let formats = [PixelFormat::RGB, PixelFormat::RGBA, YCC_420, YCC_444, YCC_444_ALPHA];
             each(formats, &mut random, Tolerance::Exact, |size, _, _| vec![plan(size, size, vec![Pass::Grey])])

@@ -210,9 +210,11 @@ impl Recorder<'_> {
     }
 
     fn rgb_to_ycbcr(&mut self, pass: &Pass, src: Shape, at: Role, form: YcbcrForm, is_last: bool) -> Result<()> {
-        if src.format.model != Model::Rgb {
-            return Err(misplanned(pass.name()));
-        }
+        let is_ycbcr = match (src.format.model, form) {
+            (Model::Rgb, _) => false,
+            (Model::Ycbcr(Chroma::Full), YcbcrForm::Half | YcbcrForm::Video) => true,
+            (_, _) => return Err(misplanned(pass.name())),
+        };
         let dst = Shape::of(src.full, PixelFormat { model: form.model(), alpha: src.format.alpha });
         let uniform = Uniform::new(&RgbToYcbcrUniform {
             src_first: 0,
@@ -223,6 +225,10 @@ impl Recorder<'_> {
                 YcbcrForm::Video => 2,
             },
             planes: dst.planes(),
+            is_ycbcr: is_ycbcr.into(),
+            _pad0: 0,
+            _pad1: 0,
+            _pad2: 0,
             full: dst.full(),
             half: dst.half(),
         });

@@ -96,6 +96,10 @@ uniforms! {
         dst_first: u32,
         form: u32,
         planes: u32,
+        is_ycbcr: u32,
+        _pad0: u32,
+        _pad1: u32,
+        _pad2: u32,
         full: [u32; 4],
         half: [u32; 4],
     }

@@ -24,9 +24,15 @@ use crate::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size, YcbcrForm};
 /// - Source: JFIF 1.02, section "Conversion to and from RGB"; half size: ours, measured against plain means and libwebp's
 ///   sharp conversion in `docs/measurements.md`
 ///
+/// Of Y Cb Cr with full-size chroma, pixels come to share theirs the same way: it is what comes of the R G B that
+/// [`ycbcr_to_rgb`] makes of it.
+///
 /// # Panics
-/// If `src` is not R G B: the planner asks for it only there.
+/// If `src` is neither R G B nor such Y Cb Cr that is to share: the planner asks for it only there.
 pub fn rgb_to_ycbcr(src: &Image, form: YcbcrForm) -> Image {
+    if src.format().model == Model::Ycbcr(Chroma::Full) && form != YcbcrForm::Full {
+        return rgb_to_ycbcr(&ycbcr_to_rgb(src), form);
+    }
     assert_eq!(src.format().model, Model::Rgb);
     let mut planes = match form {
         YcbcrForm::Full => full_chroma(src),
