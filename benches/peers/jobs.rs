@@ -7,6 +7,7 @@ use calotype::pixel::{Chroma, Image, Size, testcard};
 use calotype::plan::{EncodeSpec, JpegQuality};
 use serde_json::{Value, json};
 
+use crate::judge;
 use crate::ours::Ours;
 
 /// How renditions are scored.
@@ -218,7 +219,7 @@ impl Sources {
                 .collect()
         };
         let large = [
-            ("large/pineapple.jpg", "4928×3280 JPEG to 800×532 JPEG 80"),
+            ("large/space.jpg", "4928×3280 JPEG to 800×532 JPEG 80"),
             ("jpeg-variants/large_no_samp_7680_4320.jpg", "7680×4320 JPEG, full-size chroma, to 800×450 JPEG 80"),
             ("jpeg-variants/progressive_420_7680x4320.jpg", "7680×4320 progressive JPEG to 800×450 JPEG 80"),
         ];
@@ -260,6 +261,7 @@ impl Sources {
         // No picture of the corpus has the size of sharp's own benchmark: the first large one, cut to its shape, reduced.
         let query = format!("wid=2725&hei=2225&fit=crop&fmt=jpeg&qlt=92&{ANEW}");
         let made = Ours::new(self.dir.path()).render(&self.large[0].name, &[query]);
+        assert_eq!(judge::size(&made[0].bytes), Size::new(2725, 2225), "{}: too small a source", self.large[0].name);
         std::fs::write(self.dir.path().join("2725x2225.jpg"), &made[0].bytes).expect("a temporary file");
         self.reduced = vec![String::from("2725x2225.jpg")];
     }

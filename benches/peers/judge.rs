@@ -27,7 +27,7 @@ fn header(bytes: &[u8]) -> Header {
 }
 
 /// Width and height of a file. calotype reads no AVIF, so those are asked of who decodes them.
-fn size(bytes: &[u8]) -> Size {
+pub(crate) fn size(bytes: &[u8]) -> Size {
     if bytes.get(4..12) == Some(b"ftypavif") { shown(bytes).size() } else { header(bytes).size }
 }
 

@@ -17,7 +17,8 @@ function output(source, { width, height, sharpen, format, options }) {
 }
 
 function render({ file, outputs }) {
-  const source = sharp(file);
+  // Upright by EXIF, as calotype's are.
+  const source = sharp(file, { autoOrient: true });
   return Promise.all(outputs.map((wanted) => output(outputs.length > 1 ? source.clone() : source, wanted)));
 }
 
