@@ -217,11 +217,10 @@ fn run(
             }
         };
         let clients: Vec<_> = (0..IN_FLIGHT).map(|_| scope.spawn(client)).collect();
-        for client in clients {
-            client.join().expect("a client that gets its replies");
-        }
+        let clients: Vec<_> = clients.into_iter().map(|client| client.join()).collect();
         let took = start.elapsed();
         ended.store(true, Ordering::Relaxed);
+        assert!(clients.iter().all(Result::is_ok), "a client without its reply");
         (took, looks.join().expect("a process that is there"))
     });
     let after = process.faults_and_cpu_ms();

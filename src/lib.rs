@@ -25,7 +25,7 @@
 //! | room | what it owns | who may know it |
 //! |---|---|---|
 //! | [`error`], [`limits`] | every error with its blame; every ceiling | everybody |
-//! | [`heap`] | what the C library's allocator keeps | `sched`, `cli` |
+//! | [`heap`] | what the C library's allocator keeps | `sched`, `main` |
 //! | [`telemetry`] | metrics and the log line of a rendition | everybody but the two above |
 //! | [`pixel`] | planes, sizes, the only rounding rules, computed pictures | everybody |
 //! | [`kernel`] | filter functions, tap tables, Gaussian taps, transfer curves | planners and engines |
