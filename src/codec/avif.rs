@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use crate::codec::boxes::{boxed, u32_be, versioned};
-use crate::codec::ffi::aom::{self, Picture, Settings};
+use crate::codec::ffi::aom::{self, Picture, Settings, Tools};
 use crate::codec::rows::neighbour_differences;
 use crate::error::{Error, Result};
 use crate::pixel::{Chroma, Image, Model, Plane, Size};
@@ -22,16 +22,29 @@ const YCBCR: [u8; 3] = [1, 13, 6];
 const IDENTITY: [u8; 3] = [1, 13, 0];
 /// Nothing: alpha has no colour.
 const UNSPECIFIED: [u8; 3] = [2, 2, 2];
-/// libaom's fastest: for planes without loss, slower ones save little (`docs/measurements.md`).
-const LOSSLESS_SPEED: u8 = 9;
+/// At libaom's fastest: for planes without loss, slower ones save little (`docs/measurements.md`).
+const LOSSLESS: Settings = Settings { quantiser: None, speed: 9, tools: Tools::All };
 
 /// Encodes grey, RGB or Y Cb Cr planes, with alpha unless it is opaque everywhere. Planes that come with half-size chroma
 /// keep it, whatever `chroma` asks for.
-pub(super) fn encode(
+pub(super) fn encode(image: &Image, quantiser: AvifQuantiser, effort: AvifEffort, chroma: Chroma) -> Result<Vec<u8>> {
+    encode_by(image, quantiser, chroma, |luma| match effort {
+        AvifEffort::Quick => (9, Tools::All),
+        AvifEffort::Usual => usual(luma, quantiser),
+        AvifEffort::Thorough => (6, Tools::All),
+    })
+}
+
+/// The same at one of libaom's speeds, 0 to 9, whatever the picture.
+pub(super) fn encode_at(image: &Image, quantiser: AvifQuantiser, speed: u8, chroma: Chroma) -> Result<Vec<u8>> {
+    encode_by(image, quantiser, chroma, |_| (speed, Tools::All))
+}
+
+fn encode_by(
     image: &Image,
     AvifQuantiser(quantiser): AvifQuantiser,
-    effort: AvifEffort,
     chroma: Chroma,
+    how: impl Fn(&Plane<u8>) -> (u8, Tools),
 ) -> Result<Vec<u8>> {
     if quantiser > 63 {
         return Err(refuse(format!("quantiser {quantiser}: expected 0 to 63")));
@@ -53,15 +66,10 @@ pub(super) fn encode(
         }
         (_, _, _) => return Err(refuse(format!("planes of {:?}: expected grey, RGB or Y Cb Cr", image.format()))),
     };
-    let speed = match effort {
-        AvifEffort::Quick => 9,
-        AvifEffort::Usual if is_too_busy(&first, quantiser) => 9,
-        AvifEffort::Usual => 8,
-        AvifEffort::Thorough => 6,
-    };
+    let (speed, tools) = how(&first);
     let others = others.as_ref().map(|([cb, cr], chroma)| ([&**cb, &**cr], *chroma));
     let colour = Picture { first: &first, others, cicp: YCBCR };
-    pack(image, &colour, Settings { quantiser: Some(quantiser), speed })
+    pack(image, &colour, Settings { quantiser: Some(quantiser), speed, tools })
 }
 
 /// Encodes the same planes without loss, none of them converted.
@@ -72,7 +80,7 @@ pub(super) fn encode_lossless(image: &Image) -> Result<Vec<u8>> {
         (Model::Rgb, [r, g, b, ..]) => Picture { first: g, others: Some(([b, r], Chroma::Full)), cicp: IDENTITY },
         (_, _) => return Err(refuse(format!("planes of {:?}: expected grey, RGB or Y Cb Cr", image.format()))),
     };
-    pack(image, &colour, Settings { quantiser: None, speed: LOSSLESS_SPEED })
+    pack(image, &colour, LOSSLESS)
 }
 
 /// Colour and alpha of `image` into a file.
@@ -80,17 +88,24 @@ fn pack(image: &Image, colour: &Picture, settings: Settings) -> Result<Vec<u8>> 
     let alpha = image.alpha().filter(|_| !image.is_opaque());
     let alpha = alpha.map(|plane| {
         let alpha = Picture { first: plane, others: None, cicp: UNSPECIFIED };
-        Item::new(&alpha, Settings { quantiser: None, speed: LOSSLESS_SPEED })
+        Item::new(&alpha, LOSSLESS)
     });
     Ok(file(image.size(), &Item::new(colour, settings)?, alpha.transpose()?.as_ref()))
 }
 
-/// Whether the usual effort would take more than 400 ms a megapixel: its time follows the mean difference of neighbours
+/// The usual effort, as far as it takes at most 400 ms a megapixel: its time follows the mean difference of neighbours
 /// (r = 0.9 over photographs of 250 and 500 lines), the more steeply the finer the quantiser (`docs/measurements.md`).
-fn is_too_busy(luma: &Plane<u8>, quantiser: u8) -> bool {
+fn usual(luma: &Plane<u8>, AvifQuantiser(quantiser): AvifQuantiser) -> (u8, Tools) {
     let (differences, _) = neighbour_differences(luma);
-    // In levels: 9 and half the quantiser.
-    2 * differences > (18 + u64::from(quantiser)) * luma.size().pixels()
+    // Whether they are above so many levels and half the quantiser.
+    let is_above = |levels: u64| 2 * differences > (2 * levels + u64::from(quantiser)) * luma.size().pixels();
+    if is_above(19) {
+        (9, Tools::All)
+    } else if is_above(14) {
+        (8, Tools::Few)
+    } else {
+        (8, Tools::All)
+    }
 }
 
 fn refuse(reason: String) -> Error {

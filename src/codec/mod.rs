@@ -162,11 +162,13 @@ pub fn encode_with(image: &Image, spec: &EncodeSpec, output: &Output, xmp: Optio
     let beside = &Beside { output, icc: icc.as_deref(), xmp: xmp.filter(|_| output.embeds_xmp) };
     match *spec {
         EncodeSpec::Jpeg { quality, chroma, progressive } => jpeg::encode(image, quality, chroma, progressive, beside),
-        EncodeSpec::Png => png::encode(image, beside),
+        EncodeSpec::Png => png::encode(image, beside, png::LEVEL),
         EncodeSpec::Png8 { palette } => png::encode_indexed(image, palette, beside),
         EncodeSpec::Gif { palette } => gif::encode(image, palette, output),
         EncodeSpec::Tiff { packing } => tiff::encode(image, packing, beside),
-        EncodeSpec::Webp { quality } => webp::encode(image, quality).map(|file| webp::with_xmp(file, beside.xmp)),
+        EncodeSpec::Webp { quality } => {
+            webp::encode(image, quality, webp::METHOD).map(|file| webp::with_xmp(file, beside.xmp))
+        }
         EncodeSpec::WebpLossless => webp::encode_lossless(image).map(|file| webp::with_xmp(file, beside.xmp)),
         EncodeSpec::Avif { quantiser, effort, chroma } => avif::encode(image, quantiser, effort, chroma),
         EncodeSpec::AvifLossless => avif::encode_lossless(image),
@@ -178,6 +180,24 @@ pub fn encode_with(image: &Image, spec: &EncodeSpec, output: &Output, xmp: Optio
         EncodeSpec::JpegXrLossless => jpegxr::encode_lossless(image),
         #[cfg(not(feature = "jpegxr"))]
         EncodeSpec::JpegXr { .. } | EncodeSpec::JpegXrLossless => refuse(String::from("not built in: feature jpegxr")),
+    }
+}
+
+/// As [`encode`] at another effort than ours, as the encoder counts it: libwebp's method (0 to 6, slower and slower),
+/// libaom's speed (0 to 9, faster and faster), PNG's level (1 to 9, slower and slower; 0 is fdeflate's). For measuring what
+/// an effort is worth.
+///
+/// # Errors
+/// `Encode`: there is no such effort, or none to choose; the rest as [`encode`].
+pub fn encode_at(image: &Image, spec: &EncodeSpec, effort: u8) -> Result<Vec<u8>> {
+    match *spec {
+        EncodeSpec::Webp { quality } if effort <= 6 => webp::encode(image, quality, effort),
+        EncodeSpec::Avif { quantiser, chroma, .. } if effort <= 9 => avif::encode_at(image, quantiser, effort, chroma),
+        EncodeSpec::Png if effort <= 9 => {
+            let output = &Output::default();
+            png::encode(image, &Beside { output, icc: None, xmp: None }, effort)
+        }
+        _ => Err(Error::Encode { format: spec.name(), reason: format!("an effort of {effort}: there is none such") }),
     }
 }
 

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::io::{BufRead, Cursor, Seek, SeekFrom};
 
 use png::{
-    BitDepth, ColorType, Decoder, DecodingError, Filter, Info, InterlaceInfo, Limits, PixelDimensions, Reader,
-    Transformations, Unit,
+    BitDepth, ColorType, Decoder, DecodingError, DeflateCompression, Filter, Info, InterlaceInfo, Limits,
+    PixelDimensions, Reader, Transformations, Unit,
 };
 
 use crate::codec::icc::{Profile, Space};
@@ -23,6 +23,8 @@ use crate::pixel::{Density, Image, Model, Size};
 use crate::plan::Palette;
 
 const NAME: &str = "png";
+/// Level of all pictures: 6 takes 3 % off photographs for twice the time (`docs/measurements.md`).
+pub(super) const LEVEL: u8 = 3;
 /// Rows are handed on in strips of about this many bytes.
 const STRIP_BYTES: usize = 256 << 10;
 
@@ -206,7 +208,7 @@ fn put(rows: &mut Rows, y: usize, bytes: &[u8], depth: Depth) {
 }
 
 /// Encodes grey or RGB planes, with alpha unless it is opaque everywhere.
-pub(super) fn encode(image: &Image, beside: &Beside<'_>) -> Result<Vec<u8>> {
+pub(super) fn encode(image: &Image, beside: &Beside<'_>, level: u8) -> Result<Vec<u8>> {
     let alpha = !image.is_opaque();
     let colour = match (image.format().model, alpha) {
         (Model::Grey, false) => ColorType::Grayscale,
@@ -217,7 +219,7 @@ pub(super) fn encode(image: &Image, beside: &Beside<'_>) -> Result<Vec<u8>> {
             return Err(refuse(format!("planes of {:?}: expected grey or RGB", image.format())));
         }
     };
-    write(image.size(), beside, &rows::interleaved(image, alpha), |encoder| {
+    write(image.size(), beside, level, &rows::interleaved(image, alpha), |encoder| {
         encoder.set_color(colour);
         encoder.set_depth(BitDepth::Eight);
     })
@@ -237,7 +239,7 @@ pub(super) fn encode_indexed(image: &Image, palette: Palette, beside: &Beside<'_
     };
     let rows = packed(size, &indices, bits);
     drop(indices);
-    write(size, beside, &rows, |encoder| {
+    write(size, beside, LEVEL, &rows, |encoder| {
         encoder.set_color(ColorType::Indexed);
         encoder.set_depth(depth);
         encoder.set_palette(palette.as_flattened().to_vec());
@@ -264,6 +266,7 @@ fn packed(size: Size, indices: &[u8], bits: usize) -> Vec<u8> {
 fn write(
     size: Size,
     beside: &Beside<'_>,
+    level: u8,
     rows: &[u8],
     set: impl FnOnce(&mut png::Encoder<'_, &mut Vec<u8>>),
 ) -> Result<Vec<u8>> {
@@ -271,7 +274,11 @@ fn write(
     let mut info = Info::with_size(size.w, size.h);
     info.icc_profile = beside.icc.map(Cow::Borrowed);
     let mut encoder = png::Encoder::with_info(&mut bytes, info).map_err(refuse)?;
-    encoder.set_compression(png::Compression::Balanced);
+    encoder.set_deflate_compression(match level {
+        0 => DeflateCompression::FdeflateUltraFast,
+        level => DeflateCompression::Level(level),
+    });
+    encoder.set_filter(Filter::Adaptive);
     encoder.set_pixel_dims(beside.output.density.map(|density| {
         let pixels = density.per_metre();
         PixelDimensions { xppu: pixels, yppu: pixels, unit: Unit::Meter }

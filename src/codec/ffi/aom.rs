@@ -27,6 +27,17 @@ pub(in crate::codec) struct Settings {
     pub(in crate::codec) quantiser: Option<u8>,
     /// libaom's `cpu-used`, 0 (slow) to 9 (fast).
     pub(in crate::codec) speed: u8,
+    /// What it may try.
+    pub(in crate::codec) tools: Tools,
+}
+
+/// What an encoder may try on a block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::codec) enum Tools {
+    /// All that its speed allows.
+    All,
+    /// No transform but the cosine's and no angles between the eight directions: 2 % more bytes for two thirds of the time.
+    Few,
 }
 
 /// Encodes one picture: a sequence header and a frame, behind a temporal delimiter.
@@ -58,6 +69,15 @@ pub(in crate::codec) fn encode(picture: &Picture, settings: Settings) -> Result<
             encoder.set(aom::AV1E_SET_ENABLE_PALETTE, 0)?;
             // 0.2 % and a little time.
             encoder.set(aom::AV1E_SET_ENABLE_FILTER_INTRA, 0)?;
+            if settings.speed == 8 {
+                // Coefficients are weighed up once, when all is decided: 0.2 % more bytes for seven eighths of the time.
+                // At effort 6 the bytes are 1.6 %, at 9 it is so anyhow.
+                encoder.set(aom::AV1E_SET_DISABLE_TRELLIS_QUANT, 2)?;
+            }
+            if settings.tools == Tools::Few {
+                encoder.set(aom::AV1E_SET_INTRA_DCT_ONLY, 1)?;
+                encoder.set(aom::AV1E_SET_ENABLE_ANGLE_DELTA, 0)?;
+            }
         }
     }
     encoder.encode(picture)
