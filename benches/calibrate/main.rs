@@ -3,7 +3,7 @@
 //! `./x bench calibrate` measures the fitting half of `CORPUS` (photographs whose names begin with 0 to 7 at longer sides of
 //! 500, 1000 and 2000 px, pictures of even number in `cid22/` as they are), fits the rows of the map, prints them, and
 //! judges the map as it stands on the other half. `-- judge` does the last alone. Every encoding that was scored stands in
-//! `target/calibrate.tsv`.
+//! `target/calibrate.tsv`. `frontier` is a program of its own beside it.
 //!
 //! A score is SSIMULACRA2 (fast-ssim2) against the oracle's float downscale of the source, decoded as R G B. AVIF is read
 //! by libavif's `avifdec`; the yardstick is libjpeg-turbo's `cjpeg -optimize -sample 2x2` of that downscale, read by us.
@@ -16,6 +16,7 @@ use calotype::codec;
 use calotype::pixel::{Chroma, Image};
 use calotype::plan::{AvifEffort, AvifQuantiser, EncodeSpec, JpegQuality, WebpQuality};
 
+mod frontier;
 mod pictures;
 
 use pictures::{
@@ -52,7 +53,11 @@ fn main() {
             return println!("{tool} is missing (Debian: libavif-bin, libjpeg-turbo-progs)");
         }
     }
-    let only_judge = std::env::args().any(|arg| arg == "judge");
+    let is_asked = |word: &str| std::env::args().any(|arg| arg == word);
+    if is_asked("frontier") {
+        return frontier::run(&corpus);
+    }
+    let only_judge = is_asked("judge");
     if !only_judge {
         let samples = measured(&cases(&corpus, true));
         write_table(&samples);

@@ -1,0 +1,291 @@
+//! What an effort is worth: bytes at equal score against time, for every effort of every encoder that has some.
+//!
+//! `./x bench calibrate frontier`: photographs to fit with at a longer side of 500 px, one after the other on one thread.
+//! Of a lossy encoding count the bytes that it takes for the score of libjpeg-turbo's JPEG at three qualities, of
+//! PNG the bytes. The table goes to the terminal, the plot to `docs/frontier.svg`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Instant;
+
+use calotype::codec;
+use calotype::pixel::{Chroma, Image};
+use calotype::plan::{AvifEffort, AvifQuantiser, EncodeSpec, JpegQuality, WebpQuality};
+
+use crate::at;
+use crate::pictures::{Case, as_stored, cases, cjpeg, mean, reference, score, shown, source, wanted};
+
+const SIDE: u32 = 500;
+/// Qualities of the yardstick, and which of them is plotted.
+const YARDSTICKS: [u8; 3] = [75, 85, 92];
+const PLOTTED: usize = 1;
+
+/// An encoder at one effort.
+struct Setting {
+    series: &'static str,
+    label: String,
+    /// Whether it is what the product does.
+    is_ours: bool,
+    specs: Vec<EncodeSpec>,
+    /// As the encoder counts it; none for the product's own choice.
+    effort: Option<u8>,
+}
+
+/// What came of a setting, means over all pictures.
+struct Point<'s> {
+    setting: &'s Setting,
+    /// Share of bytes saved at the score of each yardstick.
+    saved: [f64; 3],
+    /// At the score of the plotted one.
+    ms_per_megapixel: f64,
+}
+
+fn settings() -> Vec<Setting> {
+    let webps: Vec<EncodeSpec> =
+        [4000, 6000, 7500, 8300, 8800, 9300, 9700, 9900].map(|q| EncodeSpec::Webp { quality: WebpQuality(q) }).to_vec();
+    let avifs = |chroma| -> Vec<EncodeSpec> {
+        let of = |q| EncodeSpec::Avif { quantiser: AvifQuantiser(q), effort: AvifEffort::Usual, chroma };
+        [3, 7, 12, 18, 25, 34].map(of).to_vec()
+    };
+    let jpegs = |progressive| -> Vec<EncodeSpec> {
+        let of = |q| EncodeSpec::Jpeg { quality: JpegQuality(q), chroma: Chroma::Half, progressive };
+        [55, 70, 80, 86, 92, 96].map(of).to_vec()
+    };
+    let mut all = vec![
+        Setting { series: "JPEG", label: "sequential".into(), is_ours: true, specs: jpegs(false), effort: None },
+        Setting { series: "JPEG", label: "progressive".into(), is_ours: true, specs: jpegs(true), effort: None },
+    ];
+    all.extend((0..=6).map(|method| Setting {
+        series: "WebP",
+        label: format!("method {method}"),
+        is_ours: method == 3,
+        specs: webps.clone(),
+        effort: Some(method),
+    }));
+    for (series, chroma) in [("AVIF 4:2:0", Chroma::Half), ("AVIF 4:4:4", Chroma::Full)] {
+        all.extend((6..=9).rev().map(|speed| Setting {
+            series,
+            label: format!("speed {speed}"),
+            is_ours: false,
+            specs: avifs(chroma),
+            effort: Some(speed),
+        }));
+        all.push(Setting { series, label: "usual".into(), is_ours: true, specs: avifs(chroma), effort: None });
+    }
+    all
+}
+
+/// Encodes one picture as a setting has it; milliseconds it took beside the bytes.
+fn encoded(rgb: &Image, spec: &EncodeSpec, effort: Option<u8>) -> (Vec<u8>, f64) {
+    let stored = as_stored(rgb, spec);
+    let start = Instant::now();
+    let bytes = match effort {
+        Some(effort) => codec::encode_at(&stored, spec, effort),
+        None => codec::encode(&stored, spec),
+    };
+    (bytes.expect("bytes"), 1e3 * start.elapsed().as_secs_f64())
+}
+
+/// One picture by one setting: share of bytes saved against each yardstick, and milliseconds at the plotted one's score.
+/// Nothing where its qualities do not reach that far.
+fn measured(rgb: &Image, setting: &Setting, yardsticks: &[(f64, f64); 3]) -> Option<([f64; 3], f64)> {
+    let mut curve: Vec<(f64, f64, f64)> = Vec::new();
+    for spec in &setting.specs {
+        let (bytes, ms) = encoded(rgb, spec, setting.effort);
+        curve.push((score(rgb, &shown(&bytes)), (bytes.len() as f64).ln(), ms));
+    }
+    curve.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let bytes: Vec<(f64, f64)> = curve.iter().map(|(score, bytes, _)| (*score, *bytes)).collect();
+    let times: Vec<(f64, f64)> = curve.iter().map(|(score, _, ms)| (*score, *ms)).collect();
+    let mut saved = [0.0; 3];
+    for (saved, (want, yardstick)) in saved.iter_mut().zip(yardsticks) {
+        *saved = 1.0 - at(&bytes, *want)?.exp() / yardstick;
+    }
+    Some((saved, at(&times, yardsticks[PLOTTED].0)?))
+}
+
+pub(crate) fn run(corpus: &Path) {
+    let mut cases = cases(corpus, true);
+    cases.retain(|case| case.side == SIDE);
+    let pictures: Vec<Image> = cases.iter().map(picture).collect();
+    let levels = levels(&pictures);
+    let yardsticks: Vec<[(f64, f64); 3]> = pictures.iter().map(|rgb| YARDSTICKS.map(|q| yardstick(rgb, q))).collect();
+    println!("{} photographs at {SIDE} px; fewer bytes than cjpeg of {YARDSTICKS:?} at its score, ms/MP", cases.len());
+    let settings = settings();
+    let points: Vec<Point> = settings.iter().filter_map(|setting| point(setting, &pictures, &yardsticks)).collect();
+    let lossy: Vec<Dot> = points.iter().map(Dot::of).collect();
+    let title = format!("Bytes saved at the look of libjpeg-turbo's JPEG of {}, %", YARDSTICKS[PLOTTED]);
+    let plot = svg(&[(&title, lossy), ("PNG: bytes above the smallest, %", levels)]);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/frontier.svg");
+    std::fs::write(&path, plot).expect("docs/ is writable");
+    println!("plot: {}", path.display());
+}
+
+fn picture(case: &Case) -> Image {
+    let (bytes, header) = source(case);
+    reference(&bytes, &header, wanted(header.size, case.side))
+}
+
+/// Score and bytes of libjpeg-turbo's JPEG.
+fn yardstick(rgb: &Image, quality: u8) -> (f64, f64) {
+    let bytes = cjpeg(rgb, quality);
+    (score(rgb, &shown(&bytes)), bytes.len() as f64)
+}
+
+fn point<'s>(setting: &'s Setting, pictures: &[Image], yardsticks: &[[(f64, f64); 3]]) -> Option<Point<'s>> {
+    let all: Vec<([f64; 3], f64, f64)> = pictures
+        .iter()
+        .zip(yardsticks)
+        .filter_map(|(rgb, yardsticks)| {
+            let (saved, ms) = measured(rgb, setting, yardsticks)?;
+            Some((saved, ms, rgb.size().pixels() as f64 / 1e6))
+        })
+        .collect();
+    let Setting { series, label, .. } = setting;
+    if all.is_empty() {
+        println!("{series:11} {label:11} | beyond its qualities");
+        return None;
+    }
+    let saved = [0, 1, 2].map(|i| mean(all.iter().map(|(saved, _, _)| saved[i])));
+    let ms_per_megapixel = mean(all.iter().map(|(_, ms, megapixels)| ms / megapixels));
+    let shares = saved.map(|share| format!("{:6.1} %", 100.0 * share)).join(" ");
+    let ours = if setting.is_ours { ", ours" } else { "" };
+    println!("{series:11} {label:11} | {shares} | {ms_per_megapixel:7.1} | {} pictures{ours}", all.len());
+    Some(Point { setting, saved, ms_per_megapixel })
+}
+
+/// PNG has no quality: its levels by bytes and time.
+fn levels(pictures: &[Image]) -> Vec<Dot> {
+    let all: Vec<(u8, f64, f64)> = (0..=9)
+        .map(|level| {
+            let files = pictures.iter().map(|rgb| {
+                let (bytes, ms) = encoded(rgb, &EncodeSpec::Png, Some(level));
+                (bytes.len() as f64, ms / (rgb.size().pixels() as f64 / 1e6))
+            });
+            let files: Vec<(f64, f64)> = files.collect();
+            (level, mean(files.iter().map(|f| f.0)), mean(files.iter().map(|f| f.1)))
+        })
+        .collect();
+    let smallest = all.iter().map(|(_, bytes, _)| *bytes).fold(f64::INFINITY, f64::min);
+    let ours = encoded(&pictures[0], &EncodeSpec::Png, None).0.len();
+    let dots = all.into_iter().map(|(level, bytes, ms)| {
+        let is_ours = encoded(&pictures[0], &EncodeSpec::Png, Some(level)).0.len() == ours;
+        println!("PNG level {level}: {bytes:8.0} bytes, {ms:7.1} ms/MP{}", if is_ours { ", ours" } else { "" });
+        Dot { series: "PNG", label: format!("{level}"), is_ours, x: ms, y: 100.0 * (bytes / smallest - 1.0) }
+    });
+    dots.collect()
+}
+
+/// A point of a plot.
+struct Dot {
+    series: &'static str,
+    label: String,
+    is_ours: bool,
+    /// Milliseconds a megapixel.
+    x: f64,
+    y: f64,
+}
+
+impl Dot {
+    fn of(point: &Point) -> Self {
+        let Setting { series, label, is_ours, .. } = point.setting;
+        let label = label.split(' ').next_back().unwrap_or(label).to_owned();
+        Self { series, label, is_ours: *is_ours, x: point.ms_per_megapixel, y: 100.0 * point.saved[PLOTTED] }
+    }
+}
+
+const WIDTH: f64 = 760.0;
+const HEIGHT: f64 = 400.0;
+const MARGIN: f64 = 50.0;
+const COLOURS: [&str; 5] = ["#7a7a7a", "#1f6fb4", "#c8502b", "#8a4fa3", "#2a8a4a"];
+
+/// Panels one above the other: milliseconds a megapixel by powers of ten from left to right, ours ringed.
+fn svg(panels: &[(&str, Vec<Dot>)]) -> String {
+    let all_height = HEIGHT * panels.len() as f64;
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {all_height}\" font-family=\"sans-serif\" \
+         font-size=\"12\"><rect width=\"{WIDTH}\" height=\"{all_height}\" fill=\"#fff\"/>\n"
+    );
+    for (i, (title, dots)) in panels.iter().enumerate() {
+        writeln!(out, "<g transform=\"translate(0 {})\">{}</g>", HEIGHT * i as f64, panel(title, dots)).expect("text");
+    }
+    out + "</svg>\n"
+}
+
+fn panel(title: &str, dots: &[Dot]) -> String {
+    let span = |of: fn(&Dot) -> f64| {
+        dots.iter().map(of).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
+    };
+    let ((x0, x1), (y0, y1)) = (span(|dot| dot.x.log10()), span(|dot| dot.y));
+    let (x0, x1) = (x0.floor(), x1.ceil().max(x0.floor() + 1.0));
+    let (y0, y1) = ((y0 / 10.0).floor() * 10.0, ((y1 / 10.0).ceil() * 10.0).max((y0 / 10.0).floor() * 10.0 + 10.0));
+    let x = |v: f64| MARGIN + (v.log10() - x0) / (x1 - x0) * (WIDTH - 3.0 * MARGIN);
+    let y = |v: f64| HEIGHT - MARGIN - (v - y0) / (y1 - y0) * (HEIGHT - 2.0 * MARGIN);
+    let mut out = format!("<text x=\"{MARGIN}\" y=\"24\" font-weight=\"bold\">{title}</text>\n");
+    let mut power = x0;
+    while power <= x1 {
+        let (at, value) = (x(10_f64.powf(power)), 10_f64.powf(power));
+        writeln!(
+            out,
+            "<path d=\"M{at:.1} {MARGIN}V{:.1}\" stroke=\"#ddd\"/><text x=\"{at:.1}\" y=\"{:.1}\" \
+             text-anchor=\"middle\">{value} ms/MP</text>",
+            HEIGHT - MARGIN,
+            HEIGHT - MARGIN + 18.0
+        )
+        .expect("text");
+        power += 1.0;
+    }
+    let mut tick = y0;
+    while tick <= y1 {
+        let at = y(tick);
+        writeln!(
+            out,
+            "<path d=\"M{MARGIN} {at:.1}H{:.1}\" stroke=\"#ddd\"/><text x=\"{:.1}\" y=\"{:.1}\" \
+             text-anchor=\"end\">{tick}</text>",
+            WIDTH - 2.0 * MARGIN,
+            MARGIN - 6.0,
+            at + 4.0
+        )
+        .expect("text");
+        tick += 10.0;
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for dot in dots {
+        if !names.contains(&dot.series) {
+            names.push(dot.series);
+        }
+    }
+    for (name, colour) in names.iter().zip(COLOURS) {
+        let own: Vec<&Dot> = dots.iter().filter(|dot| dot.series == *name).collect();
+        // A setting that no effort of the series has is a dot beside its line.
+        let line: Vec<String> = own
+            .iter()
+            .filter(|dot| dot.label.chars().all(|c| c.is_ascii_digit()))
+            .map(|dot| format!("{:.1},{:.1}", x(dot.x), y(dot.y)))
+            .collect();
+        writeln!(out, "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\"/>", line.join(" ")).expect("text");
+        for dot in &own {
+            let (x, y, ring) = (x(dot.x), y(dot.y), if dot.is_ours { 7 } else { 0 });
+            writeln!(
+                out,
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/><circle cx=\"{x:.1}\" cy=\"{y:.1}\" \
+                 r=\"{ring}\" fill=\"none\" stroke=\"{colour}\"/><text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{}\
+                 </text>",
+                x + 8.0,
+                y + 14.0,
+                dot.label
+            )
+            .expect("text");
+        }
+        if let Some(last) = own.last() {
+            writeln!(
+                out,
+                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\" font-weight=\"bold\">{name}</text>",
+                x(last.x) + 8.0,
+                y(last.y) - 8.0
+            )
+            .expect("text");
+        }
+    }
+    out
+}
