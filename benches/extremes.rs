@@ -15,24 +15,14 @@ use std::time::{Duration, Instant};
 #[expect(dead_code, reason = "the soak uses all of it")]
 mod rig;
 
-use rig::{Client, Daemon, Random, Reply, folders};
+use rig::{Client, Daemon, Random, Reply, asked, folders};
 
 const COUNT: usize = 10_000;
 /// Violations that are printed.
 const SHOWN_MAX: usize = 20;
 
 fn main() -> ExitCode {
-    // `cargo test --benches` only wants to know that it builds.
-    if !std::env::args().any(|arg| arg == "--bench") {
-        return ExitCode::SUCCESS;
-    }
-    let count = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let count = count.map_or(COUNT, |count| count.parse().expect("a number of requests"));
-    let seed = match std::env::var("SEED") {
-        Ok(seed) => seed.parse().expect("SEED is a decimal number of 64 bits"),
-        // Another one each day is another ten thousand requests.
-        Err(_) => std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs() / 86_400),
-    };
+    let Some((count, seed)) = asked(COUNT) else { return ExitCode::SUCCESS };
     println!("{count} requests, SEED={seed}");
     let dir = tempfile::tempdir().expect("a temporary folder");
     // Files that were made to break decoders have tests of their own.

@@ -17,6 +17,21 @@ mod stored;
 /// Nothing takes longer; a daemon that hangs is an end, too.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How many requests, and the seed of their chance: `count` unless the command line has a number, `SEED` or today's, which
+/// is another every day. `None` for `cargo test --benches`, which only wants to know that it builds.
+pub(crate) fn asked(count: usize) -> Option<(usize, u64)> {
+    if !std::env::args().any(|arg| arg == "--bench") {
+        return None;
+    }
+    let number = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let count = number.map_or(count, |number| number.parse().expect("a number of requests"));
+    let seed = match std::env::var("SEED") {
+        Ok(seed) => seed.parse().expect("SEED is a decimal number of 64 bits"),
+        Err(_) => std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs() / 86_400),
+    };
+    Some((count, seed))
+}
+
 /// SplitMix64 (Steele, Lea, Flood, 2014).
 pub(crate) struct Random(u64);
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 mod rig;
 
-use rig::{Client, Daemon, Random, Reply, folders};
+use rig::{Client, Daemon, Random, Reply, asked, folders};
 
 const COUNT: usize = 50_000;
 const IN_FLIGHT: usize = 8;
@@ -47,16 +47,7 @@ const REST: Duration = Duration::from_secs(10);
 const SHOWN_MAX: usize = 20;
 
 fn main() -> ExitCode {
-    // `cargo test --benches` only wants to know that it builds.
-    if !std::env::args().any(|arg| arg == "--bench") {
-        return ExitCode::SUCCESS;
-    }
-    let count = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let count = count.map_or(COUNT, |count| count.parse().expect("a number of requests"));
-    let seed = match std::env::var("SEED") {
-        Ok(seed) => seed.parse().expect("SEED is a decimal number of 64 bits"),
-        Err(_) => std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs() / 86_400),
-    };
+    let Some((count, seed)) = asked(COUNT) else { return ExitCode::SUCCESS };
     println!("{count} requests, {IN_FLIGHT} in flight, SEED={seed}");
     let dir = tempfile::tempdir().expect("a temporary folder");
     let site = Site { dir: dir.path().to_owned(), folders: folders(dir.path(), |_| true) };

@@ -84,9 +84,14 @@ pub(crate) fn on_all_cores<C: Sync, T: Send>(cases: &[C], work: impl Fn(&C) -> T
 /// A decoded source and its header.
 pub(crate) fn source(case: &Case) -> (Vec<u8>, Header) {
     let bytes = std::fs::read(&case.path).expect("a picture of the corpus");
-    let allow = Allow { formats: SourceFormat::ALL.to_vec(), pixels_max: limits::SOURCE_PIXELS_MAX };
-    let header = codec::probe(&mut Cursor::new(&bytes), &allow).expect("a picture of the corpus");
+    let header = header(&bytes);
     (bytes, header)
+}
+
+/// The header of a file in any format that we read.
+pub(crate) fn header(bytes: &[u8]) -> Header {
+    let allow = Allow { formats: SourceFormat::ALL.to_vec(), pixels_max: limits::SOURCE_PIXELS_MAX };
+    codec::probe(&mut Cursor::new(bytes), &allow).expect("a picture")
 }
 
 /// The size with that longer side, none enlarged.
@@ -106,12 +111,14 @@ pub(crate) fn wanted(size: Size, side: u32) -> Size {
 pub(crate) fn reference(bytes: &[u8], header: &Header, size: Size) -> Image {
     let image = codec::decode(bytes, header, DecodeAs::Rgb).expect("a picture of the corpus");
     let image = as_rgb(image);
-    if image.size() == size {
-        return image;
-    }
+    if image.size() == size { image } else { reduced(&image, size) }
+}
+
+/// By the oracle's Lanczos-3: f32, premultiplied where there is alpha, one rounding at the end.
+pub(crate) fn reduced(image: &Image, size: Size) -> Image {
     let space = WorkingSpace::Encoded;
     let resample = |from, to| Resample { kernel: Kernel::Sharp2, axis: Axis::whole(from, to), chroma_axis: None };
-    let working = scalar::load(&image, space, false);
+    let working = scalar::load(image, space, false);
     let working = scalar::resize_h(&working, &resample(image.size().w, size.w));
     scalar::pack(&scalar::resize_v(&working, &resample(image.size().h, size.h)), space)
 }
@@ -147,9 +154,7 @@ pub(crate) fn shown(bytes: &[u8]) -> Image {
         assert!(ran.is_ok_and(|ran| ran.status.success()), "avifdec");
         return shown(&std::fs::read(path("out.png")).expect("what avifdec wrote"));
     }
-    let allow = Allow { formats: SourceFormat::ALL.to_vec(), pixels_max: limits::SOURCE_PIXELS_MAX };
-    let header = codec::probe(&mut Cursor::new(bytes), &allow).expect("bytes of ours");
-    as_rgb(codec::decode(bytes, &header, DecodeAs::Rgb).expect("bytes of ours"))
+    as_rgb(codec::decode(bytes, &header(bytes), DecodeAs::Rgb).expect("bytes of ours"))
 }
 
 /// libjpeg-turbo's JPEG of a picture.
@@ -181,6 +186,15 @@ pub(crate) struct Served {
     pub(crate) above: [f64; 2],
 }
 
+/// A service in a runtime of its own.
+pub(crate) fn started(config: &Config) -> (Arc<Service>, Runtime) {
+    let runtime = Runtime::new().expect("a runtime");
+    let inside = runtime.enter();
+    let service = Service::try_new(config).expect("a service");
+    drop(inside);
+    (service, runtime)
+}
+
 /// The product over the corpus: a company a folder, nothing cached.
 pub(crate) struct Product {
     service: Arc<Service>,
@@ -195,10 +209,7 @@ impl Product {
             let company = Company::new(folder, SourceRoot::Dir(corpus.join(folder)));
             config.catalog.companies.insert(company.root_id.clone(), company);
         }
-        let runtime = Runtime::new().expect("a runtime");
-        let inside = runtime.enter();
-        let service = Service::try_new(&config).expect("a service");
-        drop(inside);
+        let (service, runtime) = started(&config);
         Self { service, runtime }
     }
 

@@ -1,29 +1,20 @@
 //! What renditions look like: SSIMULACRA2 against the oracle's float downscale of the source, alpha over white.
 
-use std::io::Cursor;
 use std::path::Path;
 
-use calotype::codec::{self, Allow};
-use calotype::engine::scalar;
-use calotype::kernel::{Axis, Kernel};
-use calotype::limits;
-use calotype::pixel::{Image, PixelFormat, Plane, Size, WorkingSpace};
-use calotype::plan::{DecodeAs, Header, Resample, SourceFormat};
+use calotype::codec;
+use calotype::pixel::{Image, PixelFormat, Plane, Size};
+use calotype::plan::DecodeAs;
 
 use crate::jobs::Job;
 use crate::ours::Ours;
-use crate::pictures::{as_rgb, mean, on_all_cores, score, shown};
+use crate::pictures::{as_rgb, header, mean, on_all_cores, reduced, score, shown};
 
 /// One list a file, one item a rendition.
 pub(crate) type PerRendition<T> = Vec<Vec<T>>;
 
 fn decoded(bytes: &[u8]) -> Image {
     codec::decode(bytes, &header(bytes), DecodeAs::Rgb).expect("a picture")
-}
-
-fn header(bytes: &[u8]) -> Header {
-    let allow = Allow { formats: SourceFormat::ALL.to_vec(), pixels_max: limits::SOURCE_PIXELS_MAX };
-    codec::probe(&mut Cursor::new(bytes), &allow).expect("a picture")
 }
 
 /// Width and height of a file. calotype reads no AVIF, so those are asked of who decodes them.
@@ -47,17 +38,8 @@ pub(crate) fn references(folder: &Path, job: &Job, sizes: &PerRendition<Size>) -
     let work: Vec<_> = job.files.iter().zip(sizes).collect();
     on_all_cores(&work, |(file, sizes)| {
         let source = decoded(&std::fs::read(folder.join(file)).expect("a source"));
-        sizes.iter().map(|size| reduced(&source, *size)).collect()
+        sizes.iter().map(|size| over_white(reduced(&source, *size))).collect()
     })
-}
-
-/// f32, Lanczos-3, premultiplied, one rounding at the end; then over white.
-fn reduced(source: &Image, size: Size) -> Image {
-    let space = WorkingSpace::Encoded;
-    let resample = |from, to| Resample { kernel: Kernel::Sharp2, axis: Axis::whole(from, to), chroma_axis: None };
-    let working = scalar::load(source, space, false);
-    let working = scalar::resize_h(&working, &resample(source.size().w, size.w));
-    over_white(scalar::pack(&scalar::resize_v(&working, &resample(source.size().h, size.h)), space))
 }
 
 fn over_white(image: Image) -> Image {

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::measure::Round;
+use crate::pictures::started;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -34,10 +35,7 @@ impl Ours {
         let mut company = Company::new(COMPANY, SourceRoot::Dir(folder.to_owned()));
         company.max_pix = Size::new(8192, 8192);
         config.catalog.companies.insert(company.root_id.clone(), company);
-        let runtime = Runtime::new().expect("a runtime");
-        let inside = runtime.enter();
-        let service = Service::try_new(&config).expect("a service");
-        drop(inside);
+        let (service, runtime) = started(&config);
         Self { service, runtime }
     }
 

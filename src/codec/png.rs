@@ -207,7 +207,7 @@ fn put(rows: &mut Rows, y: usize, bytes: &[u8], depth: Depth) {
     }
 }
 
-/// Encodes grey or RGB planes, with alpha unless it is opaque everywhere.
+/// Encodes grey or RGB planes at deflate's `level`, 1 to 9, or by fdeflate at 0, with alpha unless it is opaque everywhere.
 pub(super) fn encode(image: &Image, beside: &Beside<'_>, level: u8) -> Result<Vec<u8>> {
     let alpha = !image.is_opaque();
     let colour = match (image.format().model, alpha) {

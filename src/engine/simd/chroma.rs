@@ -7,7 +7,7 @@
 
 use super::View;
 use super::lanes::{Lanes, pair_of};
-use super::rows::{raise, to_rgb};
+use super::rows::{CB, CR, raise, to_rgb};
 use crate::pixel::{Image, Model};
 
 /// Columns of one step.
@@ -16,8 +16,7 @@ const COLUMNS: usize = 64;
 const RING: usize = 4;
 
 /// Weights of R, G and B for Cb and Cr, full range and video range.
-const CHROMA: [[[i32; 3]; 2]; 2] =
-    [[[-11059, -21709, 32768], [32768, -27439, -5329]], [[-9714, -19070, 28784], [28784, -24103, -4681]]];
+const CHROMA: [[[i32; 3]; 2]; 2] = [[CB, CR], [[-9714, -19070, 28784], [28784, -24103, -4681]]];
 /// What `cb'²`, `cb' cr'` and `cr'²` take off.
 const SHOWN: [[i16; 3]; 2] = [[-438, -295, -908], [-567, -383, -1177]];
 

@@ -33,8 +33,8 @@ impl Work for RgbToYcbcr<'_> {
 }
 
 const LUMA: [i32; 3] = [19595, 38470, 7471];
-const CB: [i32; 3] = [-11059, -21709, 32768];
-const CR: [i32; 3] = [32768, -27439, -5329];
+pub(super) const CB: [i32; 3] = [-11059, -21709, 32768];
+pub(super) const CR: [i32; 3] = [32768, -27439, -5329];
 
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "each sum lies within 0..=255")]
