@@ -3,8 +3,8 @@
 //!
 //! glibc is that allocator, for Rust and for the encoders in C alike (`docs/measurements.md` has it beside others). Settled,
 //! it is the pool that buffers come from: what a job gave back is what the next one gets, without a call of the system and
-//! without a page to be zeroed. Invariant: what it keeps is bounded by what jobs held at a time, which the memory budget
-//! bounds; a daemon at rest gives it back. Other C libraries are left as they are.
+//! without a page to be zeroed. What it keeps is what jobs held at a time, arena by arena; `sched` gives all of it back every
+//! few seconds, and at rest. Other C libraries are left as they are.
 #![allow(unsafe_code, reason = "two functions of the C library, which take numbers")]
 
 /// To be called once, first thing in `main`: a thread that is there already keeps the arena it has.
@@ -12,10 +12,11 @@ pub fn settle() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         use crate::limits;
-        let arenas = std::thread::available_parallelism().map_or(1, usize::from).max(2);
-        glibc::set(glibc::M_ARENA_MAX, arenas.min(limits::HEAP_ARENAS_MAX));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let arenas = cores.clamp(2, limits::HEAP_ARENAS_MAX);
+        glibc::set(glibc::M_ARENA_MAX, arenas);
         glibc::set(glibc::M_MMAP_THRESHOLD, limits::HEAP_BLOCK_BYTES_MAX);
-        glibc::set(glibc::M_TRIM_THRESHOLD, limits::HEAP_KEPT_BYTES_MAX);
+        glibc::set(glibc::M_TRIM_THRESHOLD, limits::HEAP_KEPT_BYTES_MAX / arenas);
     }
 }
 

@@ -125,14 +125,14 @@ pub const GPU_IDLE_MS_MAX: u64 = 60_000;
 pub const GPU_RETRY_FIRST_MS: u64 = 1_000;
 /// … doubling up to this, ms.
 pub const GPU_RETRY_MS_MAX: u64 = 60_000;
-/// Arenas of the C library's allocator: more than lanes that work at once only scatter what is free.
-pub const HEAP_ARENAS_MAX: usize = 64;
+/// Arenas of the C library's allocator: more only scatter what is free.
+pub const HEAP_ARENAS_MAX: usize = 8;
 /// Bytes of a block that is kept when it is given back; glibc takes no more than this. Larger ones go to the system at once.
 pub const HEAP_BLOCK_BYTES_MAX: usize = 32 << 20;
-/// Free bytes at the end of an arena from where they go to the system.
-pub const HEAP_KEPT_BYTES_MAX: usize = 128 << 20;
-/// How long there must be nothing to do before all free pages go to the system, ms.
-pub const HEAP_IDLE_MS: u64 = 5_000;
+/// Free bytes at the ends of all arenas from where they go to the system.
+pub const HEAP_KEPT_BYTES_MAX: usize = 256 << 20;
+/// How often all free pages go to the system while there are jobs, and how long after the last one at most, ms.
+pub const HEAP_TRIM_MS: u64 = 15_000;
 /// CPU lane threads at most.
 pub const THREADS_MAX: u64 = 1024;
 /// Jobs waiting or running at most, whatever the configuration says.

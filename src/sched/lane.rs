@@ -61,9 +61,10 @@ impl Lane {
 pub(super) fn run(shared: &Arc<Shared>, queue: &Receiver<Box<Queued>>, i: usize) {
     let (steps, lane) = (&shared.steps.1, &shared.lanes[i]);
     let stamp = Duration::from_millis(limits::LANE_STAMP_MS_MAX);
-    let mut idle = (i == 0).then(Idle::default);
+    let mut tidy = (i == 0).then(Tidy::new);
     loop {
         lane.waits();
+        tidy.iter_mut().for_each(|tidy| tidy.look(shared));
         // What is begun comes first: it holds memory, and someone has waited longer for it.
         match steps.try_recv() {
             Ok(step) => {
@@ -78,7 +79,7 @@ pub(super) fn run(shared: &Arc<Shared>, queue: &Receiver<Box<Queued>>, i: usize)
                 Ok(job) => at_work(shared, || begin(shared, lane, *job)),
                 Err(_) => return finish(shared, lane),
             },
-            default(stamp) => idle.iter_mut().for_each(|idle| idle.look(shared)),
+            default(stamp) => {}
         }
     }
 }
@@ -90,25 +91,29 @@ fn at_work(shared: &Shared, work: impl FnOnce()) {
     shared.at_work.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// How long nothing was begun, as one of the lanes sees it.
-#[derive(Default)]
-struct Idle {
+/// When free memory was given back last; one of the lanes minds it.
+struct Tidy {
+    /// Jobs begun until then; 0 where one was in hand and has left something since.
     begun: u64,
-    looks: u64,
+    next: Instant,
 }
 
-impl Idle {
-    /// To be called once a stamp: gives free memory back when there was nothing to do for long enough.
+impl Tidy {
+    fn new() -> Self {
+        Self { begun: 0, next: Instant::now() + Self::EVERY }
+    }
+
+    const EVERY: Duration = Duration::from_millis(limits::HEAP_TRIM_MS);
+
+    /// To be called once a stamp at least: gives free memory back, now and then while there are jobs and once after the last.
     fn look(&mut self, shared: &Shared) {
         let begun = shared.begun.load(Ordering::Relaxed);
-        if begun != self.begun || shared.in_hand.load(Ordering::SeqCst) > 0 {
-            *self = Self { begun, looks: 0 };
+        if begun == self.begun || Instant::now() < self.next {
             return;
         }
-        self.looks += 1;
-        if begun > 0 && self.looks == limits::HEAP_IDLE_MS / limits::LANE_STAMP_MS_MAX {
-            heap::trim();
-        }
+        let is_at_rest = shared.in_hand.load(Ordering::SeqCst) == 0;
+        heap::trim();
+        *self = Self { begun: if is_at_rest { begun } else { 0 }, next: Instant::now() + Self::EVERY };
     }
 }
 

@@ -12,6 +12,8 @@ use calotype::codec;
 use calotype::pixel::{Chroma, Image, PixelFormat, Plane, Size, testcard};
 use calotype::plan::{EncodeSpec, JpegQuality};
 
+use crate::camera;
+
 const IN_FLIGHT: usize = 8;
 const MIB: u64 = 1 << 20;
 /// Two of the pictures at a time or three, of eight that are asked for.
@@ -97,6 +99,9 @@ fn large(size: Size, progressive: bool) -> Vec<u8> {
         Plane::from_vec(size, data)
     };
     let image = Image::from_planes(size, PixelFormat::RGB, part.planes().iter().map(repeated).collect());
+    if !progressive {
+        return camera::jpeg(&image, 85);
+    }
     let spec = EncodeSpec::Jpeg { quality: JpegQuality(85), chroma: Chroma::Half, progressive };
     codec::encode(&image, &spec).expect("a picture of ours")
 }
@@ -149,16 +154,16 @@ fn a_daemon_stays_within_its_budget_its_cache_and_200_mib() {
 /// in our code, in decoders or in C. A picture of this size takes thousands of pages.
 #[test]
 fn a_warm_request_takes_no_pages_from_the_system() {
-    const ROUNDS: u64 = 12;
+    const ROUNDS: usize = 12;
     const PAGES_MAX: u64 = 200;
     let dir = tempfile::tempdir().expect("a temporary folder");
     let photo = testcard::photo(Size::new(1500, 1000), 7);
     let mut planes = photo.planes().to_vec();
     planes.push(photo.planes()[1].clone());
     let clear = Image::from_planes(photo.size(), PixelFormat::RGBA, planes);
-    let jpeg = EncodeSpec::Jpeg { quality: JpegQuality(90), chroma: Chroma::Half, progressive: false };
-    for (name, image, spec) in [("a.jpg", &photo, jpeg), ("b.png", &clear, EncodeSpec::Png)] {
-        std::fs::write(dir.path().join(name), codec::encode(image, &spec).expect("bytes")).expect("a file");
+    let png = codec::encode(&clear, &EncodeSpec::Png).expect("bytes");
+    for (name, bytes) in [("a.jpg", camera::jpeg(&photo, 90)), ("b.png", png)] {
+        std::fs::write(dir.path().join(name), bytes).expect("a file");
     }
     let daemon = Daemon::start(dir.path(), dir.path());
     let asked = [
@@ -171,9 +176,16 @@ fn a_warm_request_takes_no_pages_from_the_system() {
     for (name, query) in asked {
         // Either lane may take it.
         (0..ROUNDS).for_each(|_| daemon.get(name, query));
-        let before = daemon.faults();
-        (0..ROUNDS).for_each(|_| daemon.get(name, query));
-        let pages = (daemon.faults() - before) / ROUNDS;
+        let mut pages: Vec<u64> = (0..ROUNDS)
+            .map(|_| {
+                let before = daemon.faults();
+                daemon.get(name, query);
+                daemon.faults() - before
+            })
+            .collect();
+        pages.sort_unstable();
+        // Free memory may have been given back in between.
+        let pages = pages[ROUNDS / 2];
         println!("{name} {query}: {pages} pages a request");
         assert!(pages <= PAGES_MAX, "{name} {query}: {pages} pages a request, at most {PAGES_MAX}");
     }

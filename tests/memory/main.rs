@@ -4,6 +4,8 @@
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 mod bounds;
+#[path = "../../benches/camera.rs"]
+mod camera;
 mod count;
 mod daemon;
 #[expect(dead_code, reason = "the integration tests use all of it")]
