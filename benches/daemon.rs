@@ -16,17 +16,18 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use calotype::catalog::{Company, SourceRoot};
-use calotype::codec;
 use calotype::config::{Config, EngineChoice};
 use calotype::daemon;
 use calotype::decide::Hints;
+use calotype::heap;
 use calotype::load::{self, Load, Pacing, Target};
-use calotype::pixel::{Chroma, Size, testcard};
-use calotype::plan::{EncodeSpec, JpegQuality};
+use calotype::pixel::{Size, testcard};
 use calotype::service::{ImageRequest, Service};
 use criterion::Criterion;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+
+mod camera;
 
 /// About 50 kB as JPEG, of a source that is hardly larger: the less the render takes, the better the rest is seen.
 /// Rendered anew each time.
@@ -43,10 +44,11 @@ fn main() {
     if std::env::args().any(|arg| arg == "--test") {
         return;
     }
+    // As the daemon does.
+    heap::settle();
     let dir = tempfile::tempdir().expect("a temporary folder");
     let mut config = Config::demo();
-    let jpeg = EncodeSpec::Jpeg { quality: JpegQuality(92), chroma: Chroma::Half, progressive: false };
-    let photo = codec::encode(&testcard::photo(SOURCE, 7), &jpeg).expect("a picture of ours");
+    let photo = camera::jpeg(&testcard::photo(SOURCE, 7), 92);
     std::fs::write(dir.path().join("photo.jpg"), photo).expect("a temporary file");
     let company = Company::new("bench", SourceRoot::Dir(dir.path().to_owned()));
     config.catalog.companies.insert(company.root_id.clone(), company);

@@ -4,6 +4,7 @@
 //! `cargo bench --bench parse` prints the figures that the project promises, raw numbers beside each ratio, then
 //! criterion's groups; `-- figures` prints the figures alone.
 
+mod camera;
 mod turns;
 
 use std::hint::black_box;
@@ -16,7 +17,7 @@ use calotype::engine::simd::Simd;
 use calotype::engine::{self, Cancel, Job};
 use calotype::limits;
 use calotype::pixel::{Chroma, Image, Model, PixelFormat, Size, testcard};
-use calotype::plan::{EncodeSpec, Header, JpegQuality, Plan, SourceFormat};
+use calotype::plan::{Header, Plan, SourceFormat};
 use calotype::request::{self, Commands, Context, Target};
 use criterion::Criterion;
 use turns::{alternate, once};
@@ -103,8 +104,7 @@ fn operations() {
 }
 
 fn jpeg() -> Vec<u8> {
-    let spec = EncodeSpec::Jpeg { quality: JpegQuality(92), chroma: Chroma::Half, progressive: false };
-    codec::encode(&testcard::photo(Size::new(2048, 1358), 1), &spec).expect("a picture of ours")
+    camera::jpeg(&testcard::photo(Size::new(2048, 1358), 1), 92)
 }
 
 fn header(bytes: &[u8]) -> Header {

@@ -11,16 +11,20 @@ use calotype::codec::{self, Allow};
 use calotype::engine::scalar::Scalar;
 use calotype::engine::simd::Simd;
 use calotype::engine::{self, Cancel, Engine, Job};
-use calotype::pixel::{Chroma, Image, Size, testcard};
-use calotype::plan::{EncodeSpec, Header, JpegQuality, Plan, SourceFormat};
-use calotype::{decide, limits, request};
+use calotype::pixel::{Image, Size, testcard};
+use calotype::plan::{Header, Plan, SourceFormat};
+use calotype::{decide, heap, limits, request};
 use criterion::{Criterion, Throughput};
+
+mod camera;
 
 /// What is asked of each source.
 const QUERIES: [&str; 4] =
     ["hei=500&qlt=80", "hei=500&op_usm=1,1,2,0&qlt=80", "wid=200&hei=200&fit=crop&qlt=80", "hei=500&fmt=webp&qlt=80"];
 
 fn main() {
+    // As the daemon does.
+    heap::settle();
     let mut criterion = Criterion::default().configure_from_args();
     let (name, bytes) = source();
     let allow = Allow { formats: SourceFormat::ALL.to_vec(), pixels_max: limits::SOURCE_PIXELS_MAX };
@@ -55,9 +59,7 @@ fn source() -> (String, Vec<u8>) {
         }
     }
     println!("CORPUS has no photos: a computed one instead");
-    let spec = EncodeSpec::Jpeg { quality: JpegQuality(92), chroma: Chroma::Half, progressive: false };
-    let image = testcard::photo(Size::new(2048, 1358), 1);
-    (String::from("computed"), codec::encode(&image, &spec).expect("a picture of ours"))
+    (String::from("computed"), camera::jpeg(&testcard::photo(Size::new(2048, 1358), 1), 92))
 }
 
 fn pixels(engine: &dyn Engine, bytes: &[u8], header: &Header, plan: &Arc<Plan>) -> Image {

@@ -11,6 +11,8 @@ use calotype::codec;
 use calotype::pixel::{Chroma, Image, PixelFormat, Plane, Size, testcard};
 use calotype::plan::{EncodeSpec, JpegQuality, WebpQuality};
 
+#[path = "camera.rs"]
+mod camera;
 #[path = "stored.rs"]
 mod stored;
 
@@ -117,8 +119,9 @@ fn make(folder: &Path) -> Vec<String> {
         Image::from_planes(size, PixelFormat::GREY, vec![Plane::from_vec(size, data)])
     };
     let noise = |i: u32| i.wrapping_mul(0x9e37_79b9).to_le_bytes()[3];
+    let photo = camera::jpeg(&testcard::valley(size, 1), 92);
+    std::fs::write(folder.join("photo420.jpg"), photo).expect("a file");
     let pictures = [
-        ("photo420.jpg", testcard::valley(size, 1), jpeg(92, Chroma::Half)),
         ("photo444.jpg", testcard::valley(size, 2), jpeg(97, Chroma::Full)),
         ("poor.jpg", testcard::valley(size, 3), jpeg(20, Chroma::Half)),
         ("portrait.jpg", testcard::portrait(Size::new(900, 1300), 4), jpeg(90, Chroma::Half)),
@@ -136,7 +139,7 @@ fn make(folder: &Path) -> Vec<String> {
         std::fs::write(folder.join(name), bytes).expect("a file");
         format!("Made/{name}")
     };
-    pictures.into_iter().map(write).collect()
+    std::iter::once(String::from("Made/photo420.jpg")).chain(pictures.into_iter().map(write)).collect()
 }
 
 /// The release binary, or the one that `CALOTYPE` names, serving.

@@ -31,9 +31,9 @@ struct Setting {
     effort: Option<u8>,
 }
 
-/// What came of a setting, means over all pictures.
-struct Point<'s> {
-    setting: &'s Setting,
+/// What came of a setting: of one picture, or means.
+#[derive(Clone, Copy)]
+struct Worth {
     /// Share of bytes saved at the score of each yardstick.
     saved: [f64; 3],
     /// At the score of the plotted one.
@@ -41,8 +41,9 @@ struct Point<'s> {
 }
 
 fn settings() -> Vec<Setting> {
-    let webps: Vec<EncodeSpec> =
-        [4000, 6000, 7500, 8300, 8800, 9300, 9700, 9900].map(|q| EncodeSpec::Webp { quality: WebpQuality(q) }).to_vec();
+    let webps: Vec<EncodeSpec> = [4000, 6000, 7500, 8300, 8800, 9300, 9700, 9900, 10000]
+        .map(|q| EncodeSpec::Webp { quality: WebpQuality(q) })
+        .to_vec();
     let avifs = |chroma| -> Vec<EncodeSpec> {
         let of = |q| EncodeSpec::Avif { quantiser: AvifQuantiser(q), effort: AvifEffort::Usual, chroma };
         [3, 7, 12, 18, 25, 34].map(of).to_vec()
@@ -86,9 +87,8 @@ fn encoded(rgb: &Image, spec: &EncodeSpec, effort: Option<u8>) -> (Vec<u8>, f64)
     (bytes.expect("bytes"), 1e3 * start.elapsed().as_secs_f64())
 }
 
-/// One picture by one setting: share of bytes saved against each yardstick, and milliseconds at the plotted one's score.
-/// Nothing where its qualities do not reach that far.
-fn measured(rgb: &Image, setting: &Setting, yardsticks: &[(f64, f64); 3]) -> Option<([f64; 3], f64)> {
+/// One picture by one setting. Nothing where its qualities do not reach that far.
+fn measured(rgb: &Image, setting: &Setting, yardsticks: &[(f64, f64); 3]) -> Option<Worth> {
     let mut curve: Vec<(f64, f64, f64)> = Vec::new();
     for spec in &setting.specs {
         let (bytes, ms) = encoded(rgb, spec, setting.effort);
@@ -101,7 +101,8 @@ fn measured(rgb: &Image, setting: &Setting, yardsticks: &[(f64, f64); 3]) -> Opt
     for (saved, (want, yardstick)) in saved.iter_mut().zip(yardsticks) {
         *saved = 1.0 - at(&bytes, *want)?.exp() / yardstick;
     }
-    Some((saved, at(&times, yardsticks[PLOTTED].0)?))
+    let megapixels = rgb.size().pixels() as f64 / 1e6;
+    Some(Worth { saved, ms_per_megapixel: at(&times, yardsticks[PLOTTED].0)? / megapixels })
 }
 
 pub(crate) fn run(corpus: &Path) {
@@ -112,8 +113,10 @@ pub(crate) fn run(corpus: &Path) {
     let yardsticks: Vec<[(f64, f64); 3]> = pictures.iter().map(|rgb| YARDSTICKS.map(|q| yardstick(rgb, q))).collect();
     println!("{} photographs at {SIDE} px; fewer bytes than cjpeg of {YARDSTICKS:?} at its score, ms/MP", cases.len());
     let settings = settings();
-    let points: Vec<Point> = settings.iter().filter_map(|setting| point(setting, &pictures, &yardsticks)).collect();
-    let lossy: Vec<Dot> = points.iter().map(Dot::of).collect();
+    let lossy: Vec<Dot> = settings
+        .chunk_by(|a, b| a.series == b.series)
+        .flat_map(|series| self::series(series, &pictures, &yardsticks))
+        .collect();
     let title = format!("Bytes saved at the look of libjpeg-turbo's JPEG of {}, %", YARDSTICKS[PLOTTED]);
     let plot = svg(&[(&title, lossy), ("PNG: bytes above the smallest, %", levels)]);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/frontier.svg");
@@ -132,26 +135,32 @@ fn yardstick(rgb: &Image, quality: u8) -> (f64, f64) {
     (score(rgb, &shown(&bytes)), bytes.len() as f64)
 }
 
-fn point<'s>(setting: &'s Setting, pictures: &[Image], yardsticks: &[[(f64, f64); 3]]) -> Option<Point<'s>> {
-    let all: Vec<([f64; 3], f64, f64)> = pictures
+/// All settings of one series, over the pictures that every one of them has the qualities for.
+fn series(settings: &[Setting], pictures: &[Image], yardsticks: &[[(f64, f64); 3]]) -> Vec<Dot> {
+    let all: Vec<Vec<Option<Worth>>> = settings
         .iter()
-        .zip(yardsticks)
-        .filter_map(|(rgb, yardsticks)| {
-            let (saved, ms) = measured(rgb, setting, yardsticks)?;
-            Some((saved, ms, rgb.size().pixels() as f64 / 1e6))
-        })
+        .map(|setting| pictures.iter().zip(yardsticks).map(|(rgb, stick)| measured(rgb, setting, stick)).collect())
         .collect();
-    let Setting { series, label, .. } = setting;
-    if all.is_empty() {
-        println!("{series:11} {label:11} | beyond its qualities");
-        return None;
+    let shared: Vec<usize> = (0..pictures.len()).filter(|i| all.iter().all(|worths| worths[*i].is_some())).collect();
+    let mut dots = Vec::new();
+    for (setting, worths) in settings.iter().zip(&all) {
+        let worths: Vec<Worth> = shared.iter().filter_map(|i| worths[*i]).collect();
+        let of = |value: &dyn Fn(&Worth) -> f64| mean(worths.iter().map(value));
+        let worth = Worth {
+            saved: [0, 1, 2].map(|i| of(&|worth| worth.saved[i])),
+            ms_per_megapixel: of(&|worth| worth.ms_per_megapixel),
+        };
+        let Setting { series, label, is_ours, .. } = setting;
+        let shares = worth.saved.map(|share| format!("{:6.1} %", 100.0 * share)).join(" ");
+        let ours = if *is_ours { ", ours" } else { "" };
+        println!(
+            "{series:11} {label:11} | {shares} | {:7.1} | {} pictures{ours}",
+            worth.ms_per_megapixel,
+            worths.len()
+        );
+        dots.push(Dot::of(setting, &worth));
     }
-    let saved = [0, 1, 2].map(|i| mean(all.iter().map(|(saved, _, _)| saved[i])));
-    let ms_per_megapixel = mean(all.iter().map(|(_, ms, megapixels)| ms / megapixels));
-    let shares = saved.map(|share| format!("{:6.1} %", 100.0 * share)).join(" ");
-    let ours = if setting.is_ours { ", ours" } else { "" };
-    println!("{series:11} {label:11} | {shares} | {ms_per_megapixel:7.1} | {} pictures{ours}", all.len());
-    Some(Point { setting, saved, ms_per_megapixel })
+    dots
 }
 
 /// PNG has no quality: its levels by bytes and time.
@@ -187,10 +196,10 @@ struct Dot {
 }
 
 impl Dot {
-    fn of(point: &Point) -> Self {
-        let Setting { series, label, is_ours, .. } = point.setting;
+    fn of(setting: &Setting, worth: &Worth) -> Self {
+        let Setting { series, label, is_ours, .. } = setting;
         let label = label.split(' ').next_back().unwrap_or(label).to_owned();
-        Self { series, label, is_ours: *is_ours, x: point.ms_per_megapixel, y: 100.0 * point.saved[PLOTTED] }
+        Self { series, label, is_ours: *is_ours, x: worth.ms_per_megapixel, y: 100.0 * worth.saved[PLOTTED] }
     }
 }
 

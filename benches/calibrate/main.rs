@@ -20,12 +20,13 @@ mod frontier;
 mod pictures;
 
 use pictures::{
-    Case, Product, Served, as_stored, cases, cjpeg, mean, on_all_cores, reference, score, served, shown, source,
-    summary, wanted,
+    Case, Product, Served, as_stored, at_height, cases, cjpeg, mean, on_all_cores, reference, score, served, shown,
+    source, summary, wanted,
 };
 
 /// What is judged.
 const QUALITY: u8 = 85;
+const HEIGHT: u32 = 500;
 const JPEGS: [u8; 7] = [30, 50, 65, 75, 85, 92, 96];
 const WEBPS: [u16; 10] = [2000, 4000, 5500, 6800, 7600, 8200, 8700, 9100, 9500, 9900];
 const AVIFS: [u8; 9] = [2, 5, 8, 12, 16, 21, 27, 34, 42];
@@ -224,16 +225,16 @@ fn bits(sample: &Sample) -> f64 {
 
 /// What clients get for each case of the judging half.
 fn judge(corpus: &Path) {
-    let (product, cases) = (Product::new(corpus), cases(corpus, false));
+    let (product, cases, lines) = (Product::new(corpus), cases(corpus, false), at_height(corpus, HEIGHT));
     println!("\njudging half, qlt={QUALITY}; a candidate that is not smaller counts as nothing saved");
-    println!(
-        "format, longer side | against cjpeg: bytes, score, worst, worse than -2 | against our JPEG: bytes, score"
-    );
+    println!("format, size | against cjpeg: bytes, score, worst, worse than -2 | against our JPEG: bytes, score");
     for accept in ["image/webp", "image/avif"] {
+        let results = on_all_cores(&lines, |case| served(&product, case, accept, QUALITY));
+        println!("{accept} height {HEIGHT} {}", summary(&results.iter().collect::<Vec<_>>()));
         let results = on_all_cores(&cases, |case| (case.side, served(&product, case, accept, QUALITY)));
         for side in [500, 512, 1000, 2000] {
             let of: Vec<&Served> = results.iter().filter(|(s, _)| *s == side).map(|(_, served)| served).collect();
-            println!("{accept} {side:4} {}", summary(&of));
+            println!("{accept} longer side {side} {}", summary(&of));
         }
     }
 }

@@ -57,6 +57,17 @@ pub(crate) fn cases(corpus: &Path, fitting: bool) -> Vec<Case> {
     cases
 }
 
+/// The judging half once each, so that the rendition has so many lines.
+pub(crate) fn at_height(corpus: &Path, lines: u32) -> Vec<Case> {
+    let mut cases = cases(corpus, false);
+    cases.retain(|case| case.side <= 512);
+    for case in &mut cases {
+        let (_, Header { size: Size { w, h }, .. }) = source(case);
+        case.side = if w > h { (w * lines + h / 2) / h } else { lines };
+    }
+    cases
+}
+
 /// Runs `work` on every case, on all cores; results in the order of the cases.
 pub(crate) fn on_all_cores<C: Sync, T: Send>(cases: &[C], work: impl Fn(&C) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);

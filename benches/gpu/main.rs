@@ -6,24 +6,27 @@
 //! short rounds; what it says of time means nothing. Every answer is checked against the CPU's once before it is timed.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use calotype::catalog::{Catalog, Company, SourceRoot};
-use calotype::codec;
 use calotype::config::Config;
 use calotype::decide::Hints;
 use calotype::engine::gpu::{Bandwidth, Choice, Gpu, Totals};
 use calotype::engine::placement::CostTable;
 use calotype::engine::simd::Simd;
 use calotype::engine::{self, Cancel, Done, Engine, Job};
-use calotype::pixel::{Chroma, Image, Size, testcard};
-use calotype::plan::{EncodeSpec, JpegQuality};
+use calotype::heap;
+use calotype::pixel::{Image, Size, testcard};
 use calotype::sched::{self, Engines};
 use calotype::service::{ImageRequest, Rendition, Service};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+
+#[path = "../camera.rs"]
+mod camera;
 
 const IN_FLIGHT: [usize; 3] = [1, 8, 64];
 const ROUNDS: usize = 3;
@@ -52,6 +55,8 @@ fn main() {
     if std::env::args().any(|arg| arg == "--test") {
         return;
     }
+    // As the daemon does.
+    heap::settle();
     let gpu = match Gpu::try_new(Choice::Any) {
         Ok(gpu) => Arc::new(gpu),
         Err(error) => return println!("no GPU to measure: {error}"),
@@ -128,9 +133,7 @@ fn cases(folder: &Path, scale: &Scale) -> Vec<Case> {
         [("small.jpg", Size::new(640, 424)), ("photo.jpg", Size::new(2048, 1358)), ("large.jpg", Size::new(4928, 3280))]
     {
         let size = Size::new(size.w / smaller, size.h / smaller);
-        let spec = EncodeSpec::Jpeg { quality: JpegQuality(92), chroma: Chroma::Half, progressive: false };
-        let bytes = codec::encode(&testcard::photo(size, 7), &spec).expect("a picture of ours");
-        std::fs::write(folder.join(name), bytes).expect("a temporary file");
+        std::fs::write(folder.join(name), camera::jpeg(&testcard::photo(size, 7), 92)).expect("a temporary file");
     }
     let side = |side: u32| side / smaller;
     let query = |query: String| format!("{query}&cache=off,off");
@@ -258,22 +261,31 @@ impl Bench<'_> {
         .join(" | ")
     }
 
-    /// Jobs a second, passes alone, on as many threads as there are cores and jobs.
+    /// Jobs a second, passes alone, on as many threads as there are cores and renditions of `in_flight` jobs: each is made
+    /// by whoever is free, as the lanes do it.
     fn on_cpu(&self, job: &Job, in_flight: usize) -> f64 {
+        let renditions: Vec<Job> =
+            job.plans.iter().map(|plan| Job { plans: vec![Arc::clone(plan)], ..job.clone() }).collect();
+        let next = AtomicUsize::new(0);
         let start = Instant::now();
         let run = || {
-            let mut jobs = 0;
-            while jobs == 0 || start.elapsed() < self.scale.round {
-                engine::run(self.simd, job.clone());
-                jobs += 1;
+            let mut done = 0_u32;
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                // A job at least.
+                if i >= renditions.len() && start.elapsed() >= self.scale.round {
+                    return done;
+                }
+                engine::run(self.simd, renditions[i % renditions.len()].clone());
+                done += 1;
             }
-            jobs
         };
-        let jobs: u32 = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..in_flight.min(cores())).map(|_| scope.spawn(run)).collect();
+        let done: u32 = std::thread::scope(|scope| {
+            let threads = cores().min(in_flight * renditions.len());
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
             threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
         });
-        f64::from(jobs) / start.elapsed().as_secs_f64()
+        f64::from(done) / renditions.len() as f64 / start.elapsed().as_secs_f64()
     }
 
     /// Jobs a second, passes alone, so many of them before the engine at any time.

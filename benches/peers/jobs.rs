@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use calotype::codec;
-use calotype::pixel::{Chroma, Image, Size, testcard};
-use calotype::plan::{EncodeSpec, JpegQuality};
+use calotype::pixel::{Size, testcard};
+use calotype::plan::EncodeSpec;
 use serde_json::{Value, json};
 
+use crate::camera;
 use crate::judge;
 use crate::ours::Ours;
 
@@ -27,6 +28,8 @@ pub(crate) struct Wanted {
     sharpen: Option<Value>,
     format: &'static str,
     options: Value,
+    /// Whether it may decode JPEGs at a part of their size, which it does if it is not told otherwise.
+    may_shrink: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -59,9 +62,10 @@ impl Job {
     pub(crate) fn tasks(&self, folder: &Path, sizes: &[Vec<Size>]) -> Value {
         let task = |(file, sizes): (&String, &Vec<Size>)| {
             let output = |(wanted, size): (&Wanted, &Size)| {
-                let Wanted { sharpen, format, options } = wanted;
+                let Wanted { sharpen, format, options, may_shrink } = wanted;
                 json!({
-                    "width": size.w, "height": size.h, "sharpen": sharpen, "format": format, "options": options,
+                    "width": size.w, "height": size.h, "fastShrinkOnLoad": may_shrink, "sharpen": sharpen,
+                    "format": format, "options": options,
                 })
             };
             let outputs: Vec<Value> = self.wanted.iter().zip(sizes).map(output).collect();
@@ -71,7 +75,7 @@ impl Job {
     }
 }
 
-/// Photographs at height 500 or with twice the pixels, sharpened: the protocol's own kind of request.
+/// Photographs at height 500, or twice that, sharpened: the protocol's own kind of request.
 pub(crate) const SHARPENED: &str = "hei=500&fmt=webp&qlt=80&resMode=bisharp&op_usm=5,0.125,5,0";
 /// No rendition helps the next: none is kept, and none is shared with who asks for the same.
 const ANEW: &str = "cache=off,off";
@@ -79,11 +83,14 @@ const ANEW: &str = "cache=off,off";
 /// All jobs over the sources there are.
 pub(crate) fn all(sources: &Sources) -> Vec<Job> {
     let query = |query: &str| vec![format!("{query}&{ANEW}")];
-    let wanted = |format, options| Wanted { sharpen: None, format, options };
-    let sharpened = || {
+    let wanted = |format, options| Wanted { sharpen: None, format, options, may_shrink: true };
+    let sharpened = |options| {
         let sharpen = Some(json!({"sigma": 0.6, "m1": 1, "m2": 2}));
-        vec![Wanted { sharpen, ..wanted("webp", json!({"quality": 80})) }]
+        vec![Wanted { sharpen, ..wanted("webp", options) }]
     };
+    let usual = json!({"quality": 80});
+    // calotype's method of libwebp; by itself sharp takes 4.
+    let as_ours = json!({"quality": 80, "effort": 3});
     let job = |name, what, files: &[String], queries, wanted, score| Job {
         name,
         what,
@@ -96,13 +103,21 @@ pub(crate) fn all(sources: &Sources) -> Vec<Job> {
         [320, 640, 960, 1280].into_iter().flat_map(|width| [(width, "jpeg"), (width, "webp")]).collect();
     let photos = &sources.photos;
     let mut jobs = vec![
-        job("1", "500 px high, sharpened, WebP 80", photos, query(SHARPENED), sharpened(), Score::Not),
+        job("1", "500 px high, sharpened, WebP 80", photos, query(SHARPENED), sharpened(usual.clone()), Score::Not),
+        job(
+            "1b",
+            "job 1, both by libwebp's method 3",
+            photos,
+            query(SHARPENED),
+            sharpened(as_ours.clone()),
+            Score::Not,
+        ),
         job(
             "2",
             "500 px high, WebP, equal score",
             photos,
             query("hei=500&fmt=webp&qlt={q}"),
-            vec![wanted("webp", json!({"quality": 80}))],
+            vec![wanted("webp", usual.clone())],
             Score::Equal,
         ),
         job(
@@ -110,15 +125,31 @@ pub(crate) fn all(sources: &Sources) -> Vec<Job> {
             "2725×2225 JPEG to 720×588 JPEG 80",
             &sources.reduced,
             query("wid=720&hei=588&fit=stretch&fmt=jpeg&qlt=80"),
-            vec![wanted("jpeg", json!({"quality": 80}))],
+            vec![wanted("jpeg", usual.clone())],
             Score::AsIs,
+        ),
+        job(
+            "3b",
+            "job 3 at equal score, sharp decodes at full size",
+            &sources.reduced,
+            query("wid=720&hei=588&fit=stretch&fmt=jpeg&qlt={q}"),
+            vec![Wanted { may_shrink: false, ..wanted("jpeg", usual.clone()) }],
+            Score::Equal,
         ),
         job(
             "4",
             "job 1 with `dpr=on,2`: 1000 px high",
             photos,
             query(&format!("{SHARPENED}&dpr=on,2")),
-            sharpened(),
+            sharpened(usual.clone()),
+            Score::Not,
+        ),
+        job(
+            "4b",
+            "job 4, both by libwebp's method 3",
+            photos,
+            query(&format!("{SHARPENED}&dpr=on,2")),
+            sharpened(as_ours.clone()),
             Score::Not,
         ),
         job(
@@ -126,7 +157,15 @@ pub(crate) fn all(sources: &Sources) -> Vec<Job> {
             "PNG with alpha, 500 px high, WebP 80 with alpha",
             &sources.alpha,
             query("hei=500&fmt=webp-alpha&qlt=80"),
-            vec![wanted("webp", json!({"quality": 80}))],
+            vec![wanted("webp", usual.clone())],
+            Score::AsIs,
+        ),
+        job(
+            "5b",
+            "job 5, both by libwebp's method 3",
+            &sources.alpha,
+            query("hei=500&fmt=webp-alpha&qlt=80"),
+            vec![wanted("webp", as_ours)],
             Score::AsIs,
         ),
         job(
@@ -142,7 +181,7 @@ pub(crate) fn all(sources: &Sources) -> Vec<Job> {
             "fan-out: 320, 640, 960, 1280 px wide, JPEG and WebP 80",
             photos,
             fanout.iter().flat_map(|(width, format)| query(&format!("wid={width}&fmt={format}&qlt=80"))).collect(),
-            fanout.iter().map(|(_, format)| wanted(format, json!({"quality": 80}))).collect(),
+            fanout.iter().map(|(_, format)| wanted(format, usual.clone())).collect(),
             Score::AsIs,
         ),
     ];
@@ -152,7 +191,7 @@ pub(crate) fn all(sources: &Sources) -> Vec<Job> {
             file.what,
             std::slice::from_ref(&file.name),
             query("wid=800&fmt=jpeg&qlt=80"),
-            vec![wanted("jpeg", json!({"quality": 80}))],
+            vec![wanted("jpeg", usual.clone())],
             Score::AsIs,
         ));
     }
@@ -237,32 +276,32 @@ impl Sources {
 
     /// What the corpus lacks.
     fn compute(&mut self) {
-        let write = |name: &str, image: &Image, spec: &EncodeSpec| {
-            let bytes = codec::encode(image, spec).expect("a picture of ours");
+        let write = |name: &str, bytes: Vec<u8>| {
             std::fs::write(self.dir.path().join(name), bytes).expect("a temporary file");
             name.to_owned()
         };
-        let jpeg = EncodeSpec::Jpeg { quality: JpegQuality(92), chroma: Chroma::Half, progressive: false };
         if self.photos.is_empty() {
             println!("no photographs: four computed ones");
-            let photo =
-                |seed| write(&format!("photo-{seed}.jpg"), &testcard::photo(Size::new(2048, 1358), seed), &jpeg);
+            let photo = |seed| {
+                write(&format!("photo-{seed}.jpg"), camera::jpeg(&testcard::photo(Size::new(2048, 1358), seed), 92))
+            };
             self.photos = (1..=4).map(photo).collect();
         }
         if self.alpha.is_empty() {
             println!("no PNG with alpha: a computed one");
-            self.alpha = vec![write("vase.png", &testcard::vase(Size::new(1024, 1024), 3), &EncodeSpec::Png)];
+            let vase = codec::encode(&testcard::vase(Size::new(1024, 1024), 3), &EncodeSpec::Png);
+            self.alpha = vec![write("vase.png", vase.expect("a picture of ours"))];
         }
         if self.large.is_empty() {
             println!("no large photograph: a computed one");
-            let name = write("large.jpg", &testcard::photo(Size::new(4928, 3280), 5), &jpeg);
+            let name = write("large.jpg", camera::jpeg(&testcard::photo(Size::new(4928, 3280), 5), 92));
             self.large = vec![Large { name, what: "4928×3280 JPEG to 800×532 JPEG 80" }];
         }
         // No picture of the corpus has the size of sharp's own benchmark: the first large one, cut to its shape, reduced.
-        let query = format!("wid=2725&hei=2225&fit=crop&fmt=jpeg&qlt=92&{ANEW}");
+        let query = format!("wid=2725&hei=2225&fit=crop&fmt=png&{ANEW}");
         let made = Ours::new(self.dir.path()).render(&self.large[0].name, &[query]);
-        assert_eq!(judge::size(&made[0].bytes), Size::new(2725, 2225), "{}: too small a source", self.large[0].name);
-        std::fs::write(self.dir.path().join("2725x2225.jpg"), &made[0].bytes).expect("a temporary file");
-        self.reduced = vec![String::from("2725x2225.jpg")];
+        let image = judge::decoded(&made[0].bytes);
+        assert_eq!(image.size(), Size::new(2725, 2225), "{}: too small a source", self.large[0].name);
+        self.reduced = vec![write("2725x2225.jpg", camera::jpeg(&image, 92))];
     }
 }

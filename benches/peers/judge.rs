@@ -13,12 +13,12 @@ use crate::pictures::{as_rgb, header, mean, on_all_cores, reduced, score, shown}
 /// One list a file, one item a rendition.
 pub(crate) type PerRendition<T> = Vec<Vec<T>>;
 
-fn decoded(bytes: &[u8]) -> Image {
+pub(crate) fn decoded(bytes: &[u8]) -> Image {
     codec::decode(bytes, &header(bytes), DecodeAs::Rgb).expect("a picture")
 }
 
 /// Width and height of a file. calotype reads no AVIF, so those are asked of who decodes them.
-pub(crate) fn size(bytes: &[u8]) -> Size {
+fn size(bytes: &[u8]) -> Size {
     if bytes.get(4..12) == Some(b"ftypavif") { shown(bytes).size() } else { header(bytes).size }
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn mean_score(references: &PerRendition<Image>, renditions: &PerRendi
 
 /// calotype's quality at which it looks like the other side.
 pub(crate) struct Equal {
-    /// The least quality that scores no lower.
+    /// The least quality that scores no lower; 100 where none does.
     pub(crate) quality: u8,
     pub(crate) score: f64,
     /// Bytes of one rendition at the very score of the other side, between that quality and the one below.

@@ -8,9 +8,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use calotype::heap;
 use calotype::pixel::Size;
 use serde_json::{Value, json};
 
+#[path = "../camera.rs"]
+mod camera;
 mod http;
 mod jobs;
 mod judge;
@@ -19,11 +22,13 @@ mod ours;
 #[expect(dead_code, unused_imports, reason = "half of it is for who fits the map of qualities")]
 #[path = "../calibrate/pictures.rs"]
 mod pictures;
+mod plot;
 mod sharp;
 
 use jobs::{Job, Score, Sources};
 use measure::{Figures, Side, in_turns, median, peak_bytes, ratios, span};
 use ours::Ours;
+use plot::Bars;
 use sharp::{Setting, Sharp};
 
 /// First word of the command line of a process that is only there to be weighed.
@@ -32,6 +37,8 @@ const WEIGHED: &str = "weighed";
 const WEIGHED_SOURCES: usize = 40;
 
 fn main() {
+    // As the daemon does.
+    heap::settle();
     let words: Vec<String> = std::env::args().skip(1).collect();
     // `cargo test --benches` only wants to know that it runs.
     if words.iter().any(|word| word == "--test") {
@@ -63,9 +70,15 @@ fn main() {
         );
         println!("| job | sources/s | ratio (rounds) | one at a time, ms | bytes | SSIMULACRA2 | peak, MiB |");
         println!("|---|---|---|---|---|---|---|");
-        let notes: Vec<String> = jobs.iter().flat_map(|job| bench.job(job, sharp.as_mut())).collect();
+        let mut bars = Vec::new();
+        let notes: Vec<String> = jobs.iter().flat_map(|job| bench.job(job, sharp.as_mut(), &mut bars)).collect();
         println!();
         notes.iter().for_each(|note| println!("- {note}"));
+        if wanted.is_empty() {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/peers.svg");
+            std::fs::write(&path, plot::svg(&bars)).expect("docs/ is writable");
+            println!("\nplot: {}", path.display());
+        }
     }
     if is_wanted("http") {
         http::run(&sources);
@@ -117,8 +130,8 @@ struct Judged {
 }
 
 impl Bench<'_> {
-    /// Measures one job, prints its row; notes for below the table.
-    fn job(&self, job: &Job, mut sharp: Option<&mut Sharp>) -> Vec<String> {
+    /// Measures one job, prints its row, adds its bars to the plot; notes for below the table.
+    fn job(&self, job: &Job, mut sharp: Option<&mut Sharp>, bars: &mut Vec<Bars>) -> Vec<String> {
         if job.is_avif() && Command::new("avifdec").arg("--version").output().is_err() {
             return vec![format!("{}: left out, avifdec is missing (Debian: libavif-bin)", job.name)];
         }
@@ -126,6 +139,14 @@ impl Bench<'_> {
         // Sizes do not depend on the quality.
         let sizes = judge::sizes(&judge::renditions(&self.ours, &job.at(80)));
         let tasks = job.tasks(self.folder, &sizes);
+        let mut notes = Vec::new();
+        sharp = sharp.and_then(|sharp| match sharp.attempt(&tasks) {
+            Ok(()) => Some(sharp),
+            Err(why) => {
+                notes.push(format!("{}: calotype alone, {why}", job.name));
+                None
+            }
+        });
         let job = match sharp.as_deref_mut() {
             Some(sharp) if job.score != Score::Not => self.judge(job, sharp, &tasks, &sizes, &mut judged),
             Some(_) | None => job.at(80),
@@ -142,10 +163,9 @@ impl Bench<'_> {
         let ours = &figures[0];
         let passes = WEIGHED_SOURCES.div_ceil(job.files.len());
         let mut peaks = vec![self.weigh(&job, passes, flights[ours.best])];
-        let mut notes = Vec::new();
         if let Some(other) = figures.get(1) {
             let setting = settings[other.best];
-            let mut fresh = Sharp::start().unwrap_or_else(|why| panic!("{why}"));
+            let mut fresh = Sharp::start().expect("it started before");
             fresh.run(&tasks, passes, setting);
             peaks.push(fresh.peak_bytes());
             notes.push(format!(
@@ -154,6 +174,12 @@ impl Bench<'_> {
             ));
         }
         println!("{}", row(&job, &figures, &judged, &peaks));
+        bars.push(Bars {
+            name: format!("{} {}", job.name, job.what),
+            stages_ms: (job.queries.len() == 1).then_some(ours.stages_ms),
+            ours_ms: ours.lone_ms,
+            theirs_ms: figures.get(1).map(|other| other.lone_ms),
+        });
         let [queue, decode, pass, encode] = ours.stages_ms;
         notes.push(format!(
             "{}: of calotype's time for one source at a time, queue {queue:.2}, decode {decode:.2}, passes {pass:.2}, \
@@ -195,14 +221,17 @@ impl Bench<'_> {
         let equal = judge::equal(&self.ours, job, &references, their_score);
         judged.scores = Some([equal.score, their_score]);
         let their_bytes = pictures::mean(theirs.iter().flatten().map(|bytes| bytes.len() as f64));
-        judged.notes.push(format!(
-            "{}: calotype at `qlt={}`, the least that scores no lower; at sharp's very score, interpolated, {:.0} bytes \
-             against {their_bytes:.0} ({:+.1} %)",
-            job.name,
-            equal.quality,
-            equal.bytes_there,
-            100.0 * (equal.bytes_there / their_bytes - 1.0)
-        ));
+        judged.notes.push(match equal.score >= their_score {
+            true => format!(
+                "{}: calotype at `qlt={}`, the least that scores no lower; at sharp's very score, interpolated, {:.0} \
+                 bytes against {their_bytes:.0} ({:+.1} %)",
+                job.name,
+                equal.quality,
+                equal.bytes_there,
+                100.0 * (equal.bytes_there / their_bytes - 1.0)
+            ),
+            false => format!("{}: NOT at equal score, calotype scores lower even at `qlt={}`", job.name, equal.quality),
+        });
         job.at(equal.quality)
     }
 

@@ -73,8 +73,17 @@ impl Sharp {
         }
     }
 
+    /// For what it has done before.
     fn expect(&mut self, request: &Value) -> Value {
         self.ask(request).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// Goes over all tasks once.
+    ///
+    /// # Errors
+    /// What it says of one that it cannot do.
+    pub(crate) fn attempt(&mut self, tasks: &Value) -> Result<(), String> {
+        self.ask(&json!({"verb": "run", "tasks": tasks, "passes": 1, "in_flight": 1, "concurrency": 1})).map(drop)
     }
 
     /// Of Node.js, sharp, and what it is made of.

@@ -1,7 +1,8 @@
 // sharp as a long-living worker: a line of JSON in, a line of JSON out, so that no start of a process counts.
 //
-// A task is one source file and the outputs that are wanted of it: {file, outputs: [{width, height, sharpen?, format,
-// options}]}. `run` goes over all tasks, so many times, with so many in flight; `save` writes what it makes of each.
+// A task is one source file and the outputs that are wanted of it: {file, outputs: [{width, height, fastShrinkOnLoad,
+// sharpen?, format, options}]}. `run` goes over all tasks, so many times, with so many in flight; `save` writes what it
+// makes of each.
 
 import { writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
@@ -10,8 +11,8 @@ import sharp from 'sharp';
 // Nothing of one rendition may help the next.
 sharp.cache(false);
 
-function output(source, { width, height, sharpen, format, options }) {
-  let pipeline = source.resize(width, height, { fit: 'fill' });
+function output(source, { width, height, fastShrinkOnLoad, sharpen, format, options }) {
+  let pipeline = source.resize(width, height, { fit: 'fill', fastShrinkOnLoad });
   if (sharpen) pipeline = pipeline.sharpen(sharpen);
   return pipeline.toFormat(format, options).toBuffer();
 }
