@@ -13,7 +13,8 @@ use crate::load::{self, Load, Pacing, Report, Target};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct BenchArgs {
-    /// http://HOST:PORT/PATH?QUERY, or with --socket the path and query alone; {n} in it is the number of the request
+    /// http://HOST:PORT/PATH?QUERY, or with --socket the path and query alone; n in braces is the number of the request
+    // As such it would break the line here: clap takes it for one.
     #[arg(value_name = "URL")]
     urls: Vec<String>,
     /// More of these from a file, one a line; empty lines and lines that begin with # are left out
