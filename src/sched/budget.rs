@@ -117,6 +117,12 @@ impl State {
 }
 
 impl Request {
+    /// Its permit, if nobody was before it and the bytes were there; else it leaves the line.
+    pub(super) fn at_once(self) -> Option<Permit> {
+        self.granted.try_recv().ok()?;
+        Some(self.claim())
+    }
+
     /// Turns a request into its permit, once `granted` has yielded.
     pub(super) fn claim(mut self) -> Permit {
         self.is_claimed = true;
@@ -179,6 +185,10 @@ mod tests {
         // Granted, but never claimed.
         drop(third);
         assert_eq!(budget.granted(), 60);
+        assert!(budget.request(41).unwrap().at_once().is_none());
+        let at_once = budget.request(40).unwrap().at_once();
+        assert_eq!((at_once.is_some(), budget.granted()), (true, 100));
+        drop(at_once);
         drop(first.claim());
         assert_eq!(budget.granted(), 0);
     }

@@ -9,10 +9,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::budget::Permit;
 use super::job::{Gate, Pending, caught};
 use super::lane::{conversion, convert};
 use super::pace::Room;
-use super::{Shared, climb};
+use super::{Shared, climb, needs};
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::pixel::Image;
@@ -46,25 +47,28 @@ pub(super) fn encoded(shared: &Shared, pending: &Pending, image: Image) -> Resul
     let fits = |spec: &EncodeSpec| gate.gives_way || shared.pace.fits(spec, size, room(shared, gate));
     let traits = |jpeg_bytes| Some(Traits { size, jpeg_bytes, flat_share: codec::flat_share(&picture.image)? });
     let ahead = ahead(ladder).filter(|spec| !gate.gives_way && shared.has_idle_lane() && fits(spec));
+    // Two encodings at once take more than the job was granted. Where that is not to be had, one comes after the other.
+    let ahead = ahead.and_then(|spec| Some((spec, picture.permit(spec)?)));
+    let begun = ahead.as_ref().map(|(spec, _)| *spec);
     thread::scope(|scope| {
-        let mut helper = ahead.map(|spec| {
+        let mut helper = ahead.map(|(spec, permit)| {
             shared.at_work.fetch_add(1, Ordering::Relaxed);
             let picture = &picture;
             scope.spawn(move || {
                 let encoded = caught(|| picture.encode(spec, &mut None));
                 shared.at_work.fetch_sub(1, Ordering::Relaxed);
-                encoded
+                (encoded, permit)
             })
         });
         let mut converted = None;
         climb(
             ladder,
             // What is begun is waited for.
-            |spec| ahead == Some(spec) || fits(spec),
+            |spec| begun == Some(spec) || fits(spec),
             traits,
-            |spec| match helper.take_if(|_| ahead == Some(spec)) {
+            |spec| match helper.take_if(|_| begun == Some(spec)) {
                 // It has caught its panics.
-                Some(helper) => helper.join().unwrap_or_else(|_| Err(picture.panic())),
+                Some(helper) => helper.join().map_or_else(|_| Err(picture.panic()), |(encoded, _)| encoded),
                 None => picture.encode(spec, &mut converted),
             },
         )
@@ -72,7 +76,7 @@ pub(super) fn encoded(shared: &Shared, pending: &Pending, image: Image) -> Resul
 }
 
 /// The candidate that is certain to be tried, as it stands: the first one, unless it follows the bytes of the format asked for.
-pub(super) fn ahead(ladder: &EncodeLadder) -> Option<&EncodeSpec> {
+fn ahead(ladder: &EncodeLadder) -> Option<&EncodeSpec> {
     let follows = |spec: &EncodeSpec| ladder.trims.trims(spec) && ladder.jpeg_bytes_max.is_none();
     ladder.candidates.first().filter(|spec| !follows(spec) && spec.name() != ladder.requested.name())
 }
@@ -97,6 +101,14 @@ impl Picture<'_> {
         let encoded = codec::encode_with(converted.map_or(&**image, |(_, image)| image), spec, output, *xmp);
         shared.pace.saw(spec, image.size(), begun.elapsed());
         encoded
+    }
+
+    /// The memory to encode `spec` beside another, if it is there at once.
+    fn permit(&self, spec: &EncodeSpec) -> Option<Permit> {
+        let alpha = self.image.format().alpha;
+        let xmp = self.xmp.filter(|_| self.of_candidates.embeds_xmp).unwrap_or_default();
+        let bytes = needs::helper_bytes_max(self.image.size(), alpha, spec, xmp.len());
+        self.shared.budget.request(bytes).ok()?.at_once()
     }
 
     fn panic(&self) -> Error {

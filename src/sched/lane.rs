@@ -172,7 +172,7 @@ fn memory(shared: &Arc<Shared>, lane: &Lane, gate: &Gate, bytes: u64) -> Result<
     let request = shared.budget.request(bytes)?;
     if gate.gives_way {
         // In line it would hold up those behind it.
-        return if request.granted.try_recv().is_ok() { Ok(request.claim()) } else { Err(shared.busy()) };
+        return request.at_once().ok_or_else(|| shared.busy());
     }
     loop {
         // After getting in line: whoever cancels from now on wakes those who are in it.

@@ -3,11 +3,10 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::encode::ahead;
 use crate::codec;
 use crate::limits;
 use crate::pixel::{Model, PixelFormat, Size};
-use crate::plan::{DecodeAs, Fill, Header, Pass, Plan, Resample};
+use crate::plan::{DecodeAs, EncodeSpec, Fill, Header, Pass, Plan, Resample};
 
 /// Upper bound of the bytes that a job holds at once: its source, the decoder, and for as many renditions as `threads`
 /// work on together passes and encoder, beside the encoded rest.
@@ -19,7 +18,7 @@ pub fn job_bytes_max(source_bytes: u64, header: &Header, plans: &[impl AsRef<Pla
         .into_iter()
         .filter(|&decode| plans.iter().any(|plan| plan.as_ref().decode == decode))
         .map(|_| codec::decode_bytes_max(header, source_bytes));
-    let mut work: Vec<u64> = plans.iter().map(|plan| rendition_bytes_max(header, plan.as_ref(), threads)).collect();
+    let mut work: Vec<u64> = plans.iter().map(|plan| rendition_bytes_max(header, plan.as_ref())).collect();
     work.sort_unstable_by_key(|&bytes| Reverse(bytes));
     let (together, later) = work.split_at(threads.max(1).min(work.len()));
     // What is encoded is no larger than its pixels were, give or take a header.
@@ -61,6 +60,14 @@ pub(super) fn within(
     plans
 }
 
+/// Bytes of a candidate that is encoded while the format asked for is, beside those that [`job_bytes_max`] counts: its own
+/// planes, its encoder, and the packet as that takes it.
+pub(super) fn helper_bytes_max(size: Size, alpha: bool, spec: &EncodeSpec, xmp_bytes: usize) -> u64 {
+    [codec::encode_bytes_max(size, alpha, spec), size.pixels().saturating_mul(3), 3 * xmp_bytes as u64]
+        .into_iter()
+        .fold(0, u64::saturating_add)
+}
+
 /// Profiles and tables of a colour conversion.
 const CONVERSION_BYTES: u64 = 8 << 20;
 
@@ -68,17 +75,11 @@ const CONVERSION_BYTES: u64 = 8 << 20;
 const ENCODED_EXTRA_BYTES: u64 = 64 << 10;
 
 /// Bytes of one rendition's passes and encoder, the source's planes and the encoded bytes not counted.
-fn rendition_bytes_max(header: &Header, plan: &Plan, threads: usize) -> u64 {
+fn rendition_bytes_max(header: &Header, plan: &Plan) -> u64 {
     let (passes, format) = passes_bytes_max(header, plan);
     let bytes = |spec| codec::encode_bytes_max(plan.size, format.alpha, &spec);
     let candidates = plan.encode.candidates.iter().map(|spec| plan.encode.trims.finest(spec));
-    let most = std::iter::once(plan.encode.requested).chain(candidates).map(bytes).max();
-    // The format asked for and a candidate, which has planes of its own, at a time.
-    let both = ahead(&plan.encode).filter(|_| threads > 1).map(|spec| {
-        let planes = plan.size.pixels().saturating_mul(3);
-        bytes(plan.encode.requested).saturating_add(bytes(*spec)).saturating_add(planes)
-    });
-    let encode = most.max(both);
+    let encode = std::iter::once(plan.encode.requested).chain(candidates).map(bytes).max();
     // Beside the planes to encode: the bytes of the format asked for, or of the best of its qualities so far, and R G B
     // made of Y Cb Cr for the others.
     let beside = match (plan.encode.candidates.is_empty(), plan.encode.jpeg_bytes_max) {

@@ -1,6 +1,7 @@
 //! Does it shed, expire, cancel, replay and drain? The scheduler and the service over it, with engines that wait for the
 //! test; codecs and files are the real ones.
 
+mod ahead;
 mod rig;
 mod service;
 mod spare;

@@ -126,7 +126,11 @@ pub(super) struct Picture {
 
 impl Picture {
     pub(super) fn new() -> Self {
-        let image = picture(Content::Opaque, Size::new(31, 17), PixelFormat::RGB, &mut SplitMix64::new("overload"));
+        Self::of(Size::new(31, 17))
+    }
+
+    pub(super) fn of(size: Size) -> Self {
+        let image = picture(Content::Opaque, size, PixelFormat::RGB, &mut SplitMix64::new("overload"));
         let bytes = Bytes::from(codec::encode(&image, &EncodeSpec::Png).unwrap());
         let allow = Allow { formats: SourceFormat::ALL.to_vec(), pixels_max: limits::SOURCE_PIXELS_MAX };
         let header = codec::probe(&mut std::io::Cursor::new(&bytes), &allow).unwrap();
