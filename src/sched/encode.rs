@@ -1,10 +1,10 @@
 //! The encodings of one rendition: its ladder is climbed here, on the lane that made the picture. Where another lane has
-//! nothing to do, the first candidate is made meanwhile: it is tried whatever becomes of the format asked for, so nothing
-//! is done that would not be done anyway, and the bytes are the same.
+//! nothing to do, the first candidate is made meanwhile: its bytes have to be known whatever the format asked for takes, so
+//! the bytes served are the same. It was made in vain where the format asked for fails, or the client leaves before it is
+//! made: an encoder that runs is not stopped, and the lane waits for its end.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -29,6 +29,9 @@ struct Picture<'a> {
     of_candidates: Output,
 }
 
+/// An encoding on a thread of its own, and the memory for it.
+type Helper<'scope> = ScopedJoinHandle<'scope, (Result<Vec<u8>>, Permit)>;
+
 /// The bytes that are served of `image`, and why.
 ///
 /// # Errors
@@ -46,20 +49,10 @@ pub(super) fn encoded(shared: &Shared, pending: &Pending, image: Image) -> Resul
     };
     let fits = |spec: &EncodeSpec| gate.gives_way || shared.pace.fits(spec, size, room(shared, gate));
     let traits = |jpeg_bytes| Some(Traits { size, jpeg_bytes, flat_share: codec::flat_share(&picture.image)? });
-    let ahead = ahead(ladder).filter(|spec| !gate.gives_way && shared.has_idle_lane() && fits(spec));
-    // Two encodings at once take more than the job was granted. Where that is not to be had, one comes after the other.
-    let ahead = ahead.and_then(|spec| Some((spec, picture.permit(spec)?)));
-    let begun = ahead.as_ref().map(|(spec, _)| *spec);
+    let ahead = ahead(ladder).filter(|spec| !gate.gives_way && fits(spec));
     thread::scope(|scope| {
-        let mut helper = ahead.map(|(spec, permit)| {
-            shared.at_work.fetch_add(1, Ordering::Relaxed);
-            let picture = &picture;
-            scope.spawn(move || {
-                let encoded = caught(|| picture.encode(spec, &mut None));
-                shared.at_work.fetch_sub(1, Ordering::Relaxed);
-                (encoded, permit)
-            })
-        });
+        let mut helper = ahead.and_then(|spec| picture.helper(scope, spec));
+        let begun = ahead.filter(|_| helper.is_some());
         let mut converted = None;
         climb(
             ladder,
@@ -103,12 +96,23 @@ impl Picture<'_> {
         encoded
     }
 
-    /// The memory to encode `spec` beside another, if it is there at once.
-    fn permit(&self, spec: &EncodeSpec) -> Option<Permit> {
-        let alpha = self.image.format().alpha;
+    /// Begins to encode `spec` on a thread of its own: where a lane has nothing to do, and the memory for two encodings at
+    /// once, of which the job was granted one, is there at once. Else, or if the system refuses a thread, one comes after
+    /// the other.
+    fn helper<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        spec: &'scope EncodeSpec,
+    ) -> Option<Helper<'scope>> {
+        let at_work = self.shared.idle_lane()?;
         let xmp = self.xmp.filter(|_| self.of_candidates.embeds_xmp).unwrap_or_default();
-        let bytes = needs::helper_bytes_max(self.image.size(), alpha, spec, xmp.len());
-        self.shared.budget.request(bytes).ok()?.at_once()
+        let bytes = needs::helper_bytes_max(self.image.size(), self.image.format().alpha, spec, xmp.len());
+        let permit = self.shared.budget.request(bytes).ok()?.at_once()?;
+        let encode = move || {
+            let _at_work = at_work;
+            (caught(|| self.encode(spec, &mut None)), permit)
+        };
+        thread::Builder::new().name(String::from("ahead")).spawn_scoped(scope, encode).ok()
     }
 
     fn panic(&self) -> Error {

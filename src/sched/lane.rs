@@ -86,9 +86,8 @@ pub(super) fn run(shared: &Arc<Shared>, queue: &Receiver<Box<Queued>>, i: usize)
 
 /// Does what a lane does, and counts it among those at work meanwhile.
 fn at_work(shared: &Shared, work: impl FnOnce()) {
-    shared.at_work.fetch_add(1, Ordering::Relaxed);
+    let _at_work = shared.at_work();
     caught_callback(work);
-    shared.at_work.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// When free memory was given back last; one of the lanes minds it.

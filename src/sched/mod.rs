@@ -147,6 +147,9 @@ pub struct Slot {
     is_spare: bool,
 }
 
+/// One of those at work. Dropped, it counts no more.
+struct AtWork<'a>(&'a Shared);
+
 impl Shared {
     /// Clients' jobs that wait for a lane.
     fn waiting(&self) -> usize {
@@ -158,10 +161,19 @@ impl Shared {
         !self.is_draining.load(Ordering::SeqCst) && self.in_hand.load(Ordering::SeqCst) < self.lanes.len()
     }
 
-    /// Whether a lane has nothing to do, and nobody waits for one.
-    fn has_idle_lane(&self) -> bool {
-        let at_work = self.at_work.load(Ordering::Relaxed);
-        at_work < self.lanes.len() && self.waiting() == 0 && self.steps.1.is_empty()
+    /// The place of a lane that has nothing to do, if there is one and nobody waits for it.
+    fn idle_lane(&self) -> Option<AtWork<'_>> {
+        if self.waiting() > 0 || !self.steps.1.is_empty() {
+            return None;
+        }
+        let more = |at_work| (at_work < self.lanes.len()).then_some(at_work + 1);
+        self.at_work.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| AtWork(self))
+    }
+
+    /// Counts a lane that works, whoever else does.
+    fn at_work(&self) -> AtWork<'_> {
+        self.at_work.fetch_add(1, Ordering::Relaxed);
+        AtWork(self)
     }
 
     fn busy(&self) -> Error {
@@ -317,6 +329,12 @@ impl Sched {
     /// Lane threads.
     pub fn threads(&self) -> usize {
         self.shared.lanes.len()
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.at_work.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
