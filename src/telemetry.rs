@@ -125,6 +125,7 @@ pub struct Telemetry {
     shed: Counter,
     cancelled: Counter,
     device_lost: Counter,
+    encoded_ahead: Counter,
     jobs_waiting: Gauge,
     jobs_running: Gauge,
     memory_bytes: Gauge,
@@ -173,6 +174,11 @@ impl Telemetry {
             shed: names.counter("calotype_shed", "requests refused or given up for overload", None),
             cancelled: names.counter("calotype_cancelled", "jobs stopped because the client left", None),
             device_lost: names.counter("calotype_device_lost", "renditions replayed on the CPU", None),
+            encoded_ahead: names.counter(
+                "calotype_encoded_ahead",
+                "candidates begun by lanes with nothing to do",
+                None,
+            ),
             jobs_waiting: names.gauge("calotype_jobs_waiting", "jobs that wait for a lane"),
             jobs_running: names.gauge("calotype_jobs_running", "jobs begun and not finished"),
             memory_bytes: names.gauge("calotype_memory_bytes", "bytes granted to the jobs that are begun"),
@@ -254,6 +260,11 @@ impl Telemetry {
     pub fn device_lost(&self, key: u64, error: &Error) {
         self.device_lost.increment(1);
         tracing::warn!(key = format_args!("{key:016x}"), blame = word(Some(Blame::Device)), %error, "replayed on the CPU");
+    }
+
+    /// A candidate is encoded while the format asked for is.
+    pub fn encoded_ahead(&self) {
+        self.encoded_ahead.increment(1);
     }
 
     /// All metrics as Prometheus text.

@@ -112,7 +112,9 @@ impl Picture<'_> {
             let _at_work = at_work;
             (caught(|| self.encode(spec, &mut None)), permit)
         };
-        thread::Builder::new().name(String::from("ahead")).spawn_scoped(scope, encode).ok()
+        let helper = thread::Builder::new().name(String::from("ahead")).spawn_scoped(scope, encode).ok()?;
+        self.shared.telemetry.encoded_ahead();
+        Some(helper)
     }
 
     fn panic(&self) -> Error {

@@ -163,7 +163,12 @@ fn idle_lanes_change_no_byte() {
             let engines = Engines { cpu: Arc::new(Simd::new()), gpu: None };
             let service = Service::try_with(&config, engines).unwrap();
             let request = ImageRequest { hints: hints(), ..request(asset, query) };
-            runtime.block_on(service.image(&request, soon())).unwrap()
+            let answer = runtime.block_on(service.image(&request, soon())).unwrap();
+            // What follows the bytes of the JPEG has to wait for them.
+            let is_helped = threads > 1 && !query.contains("fmt=jpeg");
+            let ahead = metric(&service.metrics_text(), "calotype_encoded_ahead");
+            assert_eq!(ahead, f64::from(u8::from(is_helped)), "{asset} {query}, {threads} threads");
+            answer
         });
         assert!(alone.verdict.tried.len() > 1, "{asset} {query}: {:?}", alone.verdict);
         assert_eq!(alone.verdict, helped.verdict, "{asset} {query}");
