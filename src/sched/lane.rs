@@ -1,5 +1,6 @@
 //! What a lane thread does: it takes steps of jobs that are begun, then begins new ones.
 
+use std::cmp::Reverse;
 use std::io::Cursor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -229,33 +230,32 @@ impl Sources {
     }
 }
 
-/// Gives each rendition to the engine that is better at it.
-fn dispatch(shared: &Arc<Shared>, lane: &Lane, sources: &Sources, pending: Vec<Pending>) {
-    let (native, rgb): (Vec<_>, Vec<_>) = pending.into_iter().partition(|p| p.plan.decode == DecodeAs::Native);
-    let mut own = None;
-    for (decode, group) in [(DecodeAs::Native, native), (DecodeAs::Rgb, rgb)] {
-        let (Some(source), Some(first)) = (sources.form(decode), group.first()) else { continue };
-        let job = Job {
-            source: Arc::clone(source) as Arc<dyn RowSource>,
-            plans: group.iter().map(|pending| Arc::clone(&pending.plan)).collect(),
-            cancel: first.gate.cancel.clone(),
-        };
+/// Gives each rendition to the engine that is better at it. The costliest begin first, so that no lane is left with one of
+/// them when the others have nothing to do any more; the answers keep their order.
+fn dispatch(shared: &Arc<Shared>, lane: &Lane, sources: &Sources, mut pending: Vec<Pending>) {
+    pending.sort_by_cached_key(|pending| Reverse(shared.pace.of_plan(&pending.plan)));
+    for decode in [DecodeAs::Native, DecodeAs::Rgb] {
+        let plans = pending.iter().filter(|pending| pending.plan.decode == decode);
+        let plans: Vec<_> = plans.map(|pending| Arc::clone(&pending.plan)).collect();
+        let (Some(source), Some(first)) = (sources.form(decode), pending.first()) else { continue };
         // What nobody waits for does not make those wait who share the GPU.
-        let gpu = if first.gate.gives_way { None } else { gpu_takes(shared, &job) };
-        match gpu {
-            Some((gpu, busy)) => submit(shared, gpu, busy, job, source, group),
-            None => {
-                for pending in group {
-                    let step = Step { pending, source: Arc::clone(source), passed: None, since: Instant::now() };
-                    // The first for ourselves, the others for whoever is free.
-                    match own {
-                        None => own = Some(step),
-                        Some(_) => send(shared, step),
-                    }
-                }
-            }
+        if plans.is_empty() || first.gate.gives_way {
+            continue;
+        }
+        let job = Job { source: Arc::clone(source) as Arc<dyn RowSource>, plans, cancel: first.gate.cancel.clone() };
+        if let Some((gpu, busy)) = gpu_takes(shared, &job) {
+            let (group, others) = pending.into_iter().partition(|pending| pending.plan.decode == decode);
+            pending = others;
+            submit(shared, gpu, busy, job, source, group);
         }
     }
+    let mut steps = pending.into_iter().filter_map(|pending| {
+        let source = Arc::clone(sources.form(pending.plan.decode)?);
+        Some(Step { pending, source, passed: None, since: Instant::now() })
+    });
+    // The first for ourselves, the others for whoever is free.
+    let own = steps.next();
+    steps.for_each(|step| send(shared, step));
     if let Some(step) = own {
         take(shared, lane, step);
     }

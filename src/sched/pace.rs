@@ -3,11 +3,12 @@
 //! The format asked for is always encoded first, so a candidate that is left out costs bytes and never a reply. Invariant:
 //! pixels are the same whatever is left out (protocol.md 4.5, time budget).
 
+use std::iter;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::pixel::Size;
-use crate::plan::{AvifEffort, EncodeSpec};
+use crate::plan::{AvifEffort, EncodeSpec, Plan};
 
 /// Time a pixel of each kind of encoding, as it was seen of late. Shared by all lanes.
 #[derive(Debug)]
@@ -73,6 +74,12 @@ impl Pace {
         let is_crowded = 2 * waiting > waiting_max;
         let margin = u32::try_from(MARGIN).unwrap_or(u32::MAX);
         self.estimate(spec, size).saturating_mul(margin) <= left && !(is_crowded && is_slow(spec))
+    }
+
+    /// What a plan's encodings are expected to take: of the format asked for, and of the candidate that is tried first.
+    pub(super) fn of_plan(&self, plan: &Plan) -> Duration {
+        let specs = iter::once(&plan.encode.requested).chain(plan.encode.candidates.first());
+        specs.map(|spec| self.estimate(spec, plan.size)).sum()
     }
 
     /// What an encoding is expected to take.

@@ -2,6 +2,7 @@
 //! test; codecs and files are the real ones.
 
 mod ahead;
+mod fanout;
 mod rig;
 mod service;
 mod spare;
