@@ -53,12 +53,14 @@ pub struct JobShape {
     pub samples: u64,
     /// Bytes of all finished pictures.
     pub out_bytes: u64,
+    /// How many they are: as many CPU threads can work at a time.
+    pub plans: u64,
 }
 
 impl JobShape {
     /// The shape of a job: a source of `size` and `format`, and what is to be made of it.
     pub fn new(size: Size, format: PixelFormat, plans: &[Arc<Plan>]) -> Self {
-        let mut shape = Self { source_bytes: format.samples(size), ..Self::default() };
+        let mut shape = Self { source_bytes: format.samples(size), plans: plans.len() as u64, ..Self::default() };
         for plan in plans {
             shape.add(size, format, plan);
         }
@@ -151,13 +153,15 @@ pub struct CostTable {
     pub cpu: EngineCosts,
 }
 
-/// How long a job would wait before it runs, ns.
+/// What else there is to do, and who is there to do it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueWaits {
-    /// For the GPU engine.
+pub struct Queues {
+    /// How long a job would wait for the GPU engine, ns.
     pub gpu_ns: u64,
-    /// For the next free CPU thread.
+    /// How long those of its renditions would wait for a CPU thread that are not begun at once, ns.
     pub cpu_ns: u64,
+    /// CPU threads with nothing to do; the one that asks is always there.
+    pub cpu_threads: u64,
 }
 
 /// The two sides of a [`Placement`].
@@ -181,9 +185,14 @@ pub struct Placement {
 }
 
 /// Where a job of this shape finishes first.
-pub fn place(table: &CostTable, shape: &JobShape, waits: QueueWaits) -> Placement {
-    let gpu_ns = table.gpu.estimate_ns(shape).saturating_add(waits.gpu_ns);
-    let cpu_ns = table.cpu.estimate_ns(shape).saturating_add(waits.cpu_ns);
+///
+/// CPU threads share its renditions evenly: each reads all of the source, so that they differ little in time. Where there
+/// is one alone, it is begun at once.
+pub fn place(table: &CostTable, shape: &JobShape, queues: Queues) -> Placement {
+    let Queues { gpu_ns, cpu_ns, cpu_threads } = queues;
+    let gpu_ns = table.gpu.estimate_ns(shape).saturating_add(gpu_ns);
+    let cpu_ns = if shape.plans > 1 { cpu_ns } else { 0 };
+    let cpu_ns = (table.cpu.estimate_ns(shape) / cpu_threads.min(shape.plans).max(1)).saturating_add(cpu_ns);
     Placement { side: if gpu_ns < cpu_ns { Side::Gpu } else { Side::Cpu }, gpu_ns, cpu_ns }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::budget::Permit;
+use super::lane::Busy;
 use super::{Deadline, Done, Outcome, Rendered, Shared, Slot, Work};
 use crate::engine::Cancel;
 use crate::error::{Error, Result};
@@ -55,6 +56,8 @@ pub(super) struct Step {
     pub(super) passed: Option<(Result<Image>, Duration)>,
     /// When this step got in line.
     pub(super) since: Instant,
+    /// What it is expected to take, for as long as it is in line.
+    pub(super) waits: Option<Busy>,
 }
 
 /// The duty to answer for one job that is begun.

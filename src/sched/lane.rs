@@ -15,7 +15,7 @@ use super::mask;
 use super::needs::{self, job_bytes_max};
 use super::{Rendered, Shared, Work};
 use crate::codec;
-use crate::engine::placement::{self, JobShape, QueueWaits, Side};
+use crate::engine::placement::{self, JobShape, Queues, Side};
 use crate::engine::{self, Completion, Engine, Job};
 use crate::error::{Error, Result};
 use crate::heap;
@@ -251,7 +251,7 @@ fn dispatch(shared: &Arc<Shared>, lane: &Lane, sources: &Sources, mut pending: V
     }
     let mut steps = pending.into_iter().filter_map(|pending| {
         let source = Arc::clone(sources.form(pending.plan.decode)?);
-        Some(Step { pending, source, passed: None, since: Instant::now() })
+        Some(Step { pending, source, passed: None, since: Instant::now(), waits: None })
     });
     // The first for ourselves, the others for whoever is free.
     let own = steps.next();
@@ -261,15 +261,23 @@ fn dispatch(shared: &Arc<Shared>, lane: &Lane, sources: &Sources, mut pending: V
     }
 }
 
-/// Time that the GPU is expected to work on a job; counted until the job is answered.
-struct Busy {
+/// Time that one side is expected to work on something; counted until this is dropped.
+pub(super) struct Busy {
     shared: Arc<Shared>,
+    side: Side,
     ns: u64,
+}
+
+impl Busy {
+    fn new(shared: &Arc<Shared>, side: Side, ns: u64) -> Self {
+        shared.busy_ns(side).fetch_add(ns, Ordering::Relaxed);
+        Self { shared: Arc::clone(shared), side, ns }
+    }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.shared.gpu_busy_ns.fetch_sub(self.ns, Ordering::Relaxed);
+        self.shared.busy_ns(self.side).fetch_sub(self.ns, Ordering::Relaxed);
     }
 }
 
@@ -279,17 +287,22 @@ fn gpu_takes<'a>(shared: &'a Arc<Shared>, job: &Job) -> Option<(&'a dyn Engine, 
     let mut ns = 0;
     if let Some(costs) = &gpu.costs {
         let shape = JobShape::new(job.source.size(), job.source.format(), &job.plans);
-        // This lane is free: it is the one that asks.
-        let waits = QueueWaits { gpu_ns: shared.gpu_busy_ns.load(Ordering::Relaxed), cpu_ns: 0 };
-        let placement = placement::place(costs, &shape, waits);
+        let lanes = shared.lanes.len();
+        // The lane that asks is at work, but on nothing else.
+        let idle = lanes.saturating_sub(shared.at_work.load(Ordering::Relaxed)) + 1;
+        let queues = Queues {
+            gpu_ns: shared.busy_ns(Side::Gpu).load(Ordering::Relaxed),
+            cpu_ns: shared.busy_ns(Side::Cpu).load(Ordering::Relaxed) / lanes as u64,
+            cpu_threads: idle as u64,
+        };
+        let placement = placement::place(costs, &shape, queues);
         tracing::debug!(gpu_ns = placement.gpu_ns, cpu_ns = placement.cpu_ns, side = ?placement.side, "placed");
         if placement.side == Side::Cpu {
             return None;
         }
         ns = costs.gpu.estimate_ns(&shape);
     }
-    shared.gpu_busy_ns.fetch_add(ns, Ordering::Relaxed);
-    Some((&*gpu.engine, Busy { shared: Arc::clone(shared), ns }))
+    Some((&*gpu.engine, Busy::new(shared, Side::Gpu, ns)))
 }
 
 /// Gives a job to the GPU; what comes back are steps for the lanes.
@@ -301,21 +314,30 @@ fn submit(shared: &Arc<Shared>, gpu: &dyn Engine, busy: Busy, job: Job, source: 
         // An engine that answers too few drops the rest of `group`, and each then answers for itself.
         for (pending, image) in group.into_iter().zip(completion.images) {
             let passed = Some((image, completion.pass_time));
-            send(&back, Step { pending, source: Arc::clone(&source), passed, since });
+            send(&back, Step { pending, source: Arc::clone(&source), passed, since, waits: None });
         }
     };
     // Should it panic, `done` is dropped and every rendition in it answers for itself.
     caught_callback(|| gpu.submit(job, Box::new(done)));
 }
 
-fn send(shared: &Shared, step: Step) {
+/// Puts a step in line, with what it is expected to take where that decides who gets the next job.
+fn send(shared: &Arc<Shared>, mut step: Step) {
+    if let Some(costs) = shared.gpu.get().and_then(|gpu| gpu.costs.as_ref()) {
+        let Step { pending, source, passed, .. } = &step;
+        let shape = JobShape::new(source.size(), source.format(), std::slice::from_ref(&pending.plan));
+        let passes_ns = if passed.is_some() { 0 } else { costs.cpu.estimate_ns(&shape) };
+        let encode_ns = u64::try_from(shared.pace.of_plan(&pending.plan).as_nanos()).unwrap_or(u64::MAX / 2);
+        step.waits = Some(Busy::new(shared, Side::Cpu, passes_ns.saturating_add(encode_ns)));
+    }
     // It fails only if all receivers are gone, and `shared` holds one; the step would answer as it drops.
     drop(shared.steps.0.send(step));
 }
 
 /// Takes one rendition as far as it goes.
 fn take(shared: &Shared, lane: &Lane, step: Step) {
-    let Step { mut pending, source, passed, since } = step;
+    let Step { mut pending, source, passed, since, waits } = step;
+    drop(waits);
     lane.quiet_until(pending.gate.deadline.get());
     pending.timings.queue += since.elapsed();
     let result = caught(|| {

@@ -35,7 +35,7 @@ use self::lane::Lane;
 pub use self::mask::MaskWork;
 pub use self::needs::job_bytes_max;
 use self::pace::Pace;
-use crate::engine::placement::CostTable;
+use crate::engine::placement::{CostTable, Side};
 use crate::engine::{Cancel, Engine};
 use crate::error::{Error, Result};
 use crate::plan::{Header, Plan, Verdict};
@@ -119,6 +119,8 @@ struct Shared {
     gpu: OnceLock<Gpu>,
     /// Estimated time of all that the GPU has taken and not answered, ns.
     gpu_busy_ns: AtomicU64,
+    /// Estimated time of all `steps` in line, ns; counted where there is a GPU that may take the next job instead.
+    steps_ns: AtomicU64,
     telemetry: Arc<Telemetry>,
     budget: Arc<Budget>,
     /// Renditions that are begun and go on: bounded by the jobs in hand, each of which has a bounded number of them.
@@ -176,6 +178,14 @@ impl Shared {
         AtWork(self)
     }
 
+    /// Estimated time of what one side has still to do.
+    fn busy_ns(&self, side: Side) -> &AtomicU64 {
+        match side {
+            Side::Gpu => &self.gpu_busy_ns,
+            Side::Cpu => &self.steps_ns,
+        }
+    }
+
     fn busy(&self) -> Error {
         Error::Busy { lane: "cpu", depth: self.options.queue_jobs_max }
     }
@@ -197,6 +207,7 @@ impl Sched {
             cpu,
             gpu: gpu.map_or_else(OnceLock::new, OnceLock::from),
             gpu_busy_ns: AtomicU64::new(0),
+            steps_ns: AtomicU64::new(0),
             budget: Budget::new(options.memory_bytes_max),
             steps: unbounded(),
             in_hand: AtomicUsize::new(0),

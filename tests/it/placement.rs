@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use calotype::engine::gpu::{AdapterInfo, AdapterKind, Choice, choose};
-use calotype::engine::placement::{CostTable, EngineCosts, JobShape, Placement, QueueWaits, Side, place};
+use calotype::engine::placement::{CostTable, EngineCosts, JobShape, Placement, Queues, Side, place};
 use calotype::kernel::{Axis, Kernel};
 use calotype::pixel::{Chroma, Model, PixelFormat, Size, WorkingSpace};
 use calotype::plan::{Fill, Pass, Plan, Unsharp};
@@ -48,7 +48,7 @@ fn shape(source: Size, dsts: &[Size]) -> JobShape {
 }
 
 fn idle(table: &CostTable, shape: &JobShape) -> Placement {
-    place(table, shape, QueueWaits::default())
+    place(table, shape, Queues::default())
 }
 
 #[test]
@@ -84,11 +84,29 @@ fn a_queue_turns_the_choice_round() {
     let free = idle(&CARD, &fan_out);
     assert_eq!(free.side, Side::Gpu);
     let gpu_ns = free.cpu_ns - free.gpu_ns;
-    let busy = |gpu_ns, cpu_ns| place(&CARD, &fan_out, QueueWaits { gpu_ns, cpu_ns });
+    let busy = |gpu_ns, cpu_ns| place(&CARD, &fan_out, Queues { gpu_ns, cpu_ns, ..Queues::default() });
     assert_eq!(busy(gpu_ns, 0).side, Side::Cpu, "equal estimates: the CPU");
     assert_eq!(busy(gpu_ns - 1, 0).side, Side::Gpu);
     assert_eq!(busy(gpu_ns, 1).side, Side::Gpu);
     assert_eq!(busy(u64::MAX, u64::MAX).gpu_ns, u64::MAX, "waits saturate");
+}
+
+#[test]
+fn idle_threads_share_a_fan_out_and_nothing_else() {
+    let source = Size::new(4096, 2732);
+    let with = |shape: &JobShape, cpu_ns, cpu_threads| place(&CARD, shape, Queues { gpu_ns: 0, cpu_ns, cpu_threads });
+    let fan_out = shape(source, &[Size::new(1024, 683); 8]);
+    let alone = CARD.cpu.estimate_ns(&fan_out);
+    for (threads, shared_by) in [(0, 1), (1, 1), (2, 2), (8, 8), (64, 8)] {
+        assert_eq!(with(&fan_out, 0, threads).cpu_ns, alone / shared_by, "{threads} threads");
+        assert_eq!(with(&fan_out, 7_000, threads).cpu_ns, alone / shared_by + 7_000, "behind what is in line");
+    }
+    let one = shape(source, &[Size::new(1024, 683)]);
+    assert_eq!(with(&one, 7_000, 8), idle(&CARD, &one), "one is begun at once, by one thread");
+    // Behind a slow bus a few idle threads turn the choice round.
+    let fan_out = shape(source, &[Size::new(320, 213); 16]);
+    let side = |cpu_threads| place(&SLOW_BUS, &fan_out, Queues { cpu_threads, ..Queues::default() }).side;
+    assert_eq!([1, 2, 8, 16].map(side), [Side::Gpu, Side::Gpu, Side::Cpu, Side::Cpu]);
 }
 
 /// More of anything never costs less, and waiting never makes an engine likelier.
@@ -102,20 +120,26 @@ fn estimates_are_monotonic() {
             taps: any(&mut random),
             samples: any(&mut random),
             out_bytes: any(&mut random),
+            plans: random.within(1, 9).into(),
         };
         let more = JobShape {
             source_bytes: less.source_bytes + any(&mut random),
             taps: less.taps + any(&mut random),
             samples: less.samples + any(&mut random),
             out_bytes: less.out_bytes + any(&mut random),
+            plans: less.plans,
         };
         for costs in [CARD.gpu, CARD.cpu, SLOW_BUS.gpu] {
             assert!(costs.estimate_ns(&more) >= costs.estimate_ns(&less), "{costs:?}: {more:?} below {less:?}");
         }
-        let waits = QueueWaits { gpu_ns: any(&mut random), cpu_ns: any(&mut random) };
-        let longer = QueueWaits { gpu_ns: waits.gpu_ns + any(&mut random), ..waits };
-        if place(&CARD, &less, waits).side == Side::Cpu {
-            assert_eq!(place(&CARD, &less, longer).side, Side::Cpu, "{less:?} {waits:?} {longer:?}");
+        let cpu_threads = random.within(0, 9).into();
+        let queues = Queues { gpu_ns: any(&mut random), cpu_ns: any(&mut random), cpu_threads };
+        let longer = Queues { gpu_ns: queues.gpu_ns + any(&mut random), ..queues };
+        let helped = Queues { cpu_threads: cpu_threads + 1, ..queues };
+        if place(&CARD, &less, queues).side == Side::Cpu {
+            for other in [longer, helped] {
+                assert_eq!(place(&CARD, &less, other).side, Side::Cpu, "{less:?} {queues:?} {other:?}");
+            }
         }
     }
 }
@@ -139,6 +163,7 @@ fn shapes_count_what_the_passes_do() {
         taps: 4 * 100 * 200 * 8,
         samples: 4 * 400 * 200 + 4 * 100 * 200,
         out_bytes: 4 * 100 * 200,
+        plans: 1,
     };
     assert_eq!(JobShape::new(source, PixelFormat::RGB, &plans), want);
 }
