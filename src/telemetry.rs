@@ -19,7 +19,8 @@ pub struct Timings {
     pub queue: Duration,
     /// Reading and decoding the source; shared by the renditions of a fan-out.
     pub decode: Duration,
-    /// The engine's passes, upload and readback included; on the GPU shared by the renditions of a fan-out.
+    /// The engine's passes, upload and readback included; shared by the renditions of a fan-out on the GPU, and by those that
+    /// differ in nothing but their formats.
     pub pass: Duration,
     /// All encodings that were tried.
     pub encode: Duration,

@@ -36,14 +36,14 @@ type Helper<'scope> = ScopedJoinHandle<'scope, (Result<Vec<u8>>, Permit)>;
 ///
 /// # Errors
 /// As [`climb`]; `Cancelled`, `Deadline` and `Busy` of the gate before each encoding.
-pub(super) fn encoded(shared: &Shared, pending: &Pending, image: Image) -> Result<(Bytes, Verdict)> {
+pub(super) fn encoded(shared: &Shared, pending: &Pending, image: Arc<Image>) -> Result<(Bytes, Verdict)> {
     let (gate, plan, size) = (&pending.gate, &*pending.plan, image.size());
     let ladder = &plan.encode;
     let picture = Picture {
         shared,
         gate,
         plan,
-        image: Arc::new(image),
+        image,
         xmp: pending.xmp.as_deref(),
         of_candidates: Output { embeds_xmp: plan.output.embeds_xmp, ..Output::default() },
     };

@@ -12,7 +12,7 @@ use super::{Deadline, Done, Outcome, Rendered, Shared, Slot, Work};
 use crate::engine::Cancel;
 use crate::error::{Error, Result};
 use crate::pixel::Image;
-use crate::plan::Plan;
+use crate::plan::{Pass, Plan};
 use crate::telemetry::Timings;
 
 /// A job in line.
@@ -48,16 +48,48 @@ impl Gate {
 
 /// What is left to do for one rendition.
 pub(super) struct Step {
-    /// The rendition it is for.
+    /// The rendition it is for …
     pub(super) pending: Pending,
+    /// … and others that are alike: what they have in common is done once.
+    pub(super) others: Vec<Pending>,
     /// The decoded source: for the passes, or for their replay.
     pub(super) source: Arc<Image>,
-    /// The GPU's result and its time; `None`: the passes are still to be run.
-    pub(super) passed: Option<(Result<Image>, Duration)>,
+    /// What was made so far; `None`: the passes are still to be run.
+    pub(super) passed: Option<Passed>,
     /// When this step got in line.
     pub(super) since: Instant,
     /// What it is expected to take, for as long as it is in line.
     pub(super) waits: Option<Busy>,
+}
+
+/// A picture on its way, and the time in its passes.
+pub(super) enum Passed {
+    /// The GPU's result of all passes.
+    Gpu(Result<Image>, Duration),
+    /// The passes that are [`alike`] are done.
+    Alike((Arc<Image>, Duration)),
+}
+
+impl Step {
+    /// A rendition that is begun now.
+    pub(super) fn new(pending: Pending, source: &Arc<Image>) -> Self {
+        let source = Arc::clone(source);
+        Self { pending, others: Vec::new(), source, passed: None, since: Instant::now(), waits: None }
+    }
+
+    /// Whether `plan` makes the same picture, whatever its format stores of it.
+    pub(super) fn is_alike(&self, plan: &Plan) -> bool {
+        let own = &self.pending.plan;
+        own.decode == plan.decode && alike(own).is_some_and(|passes| alike(plan) == Some(passes))
+    }
+}
+
+/// The passes of a plan up to what its format stores of the picture, if there are any.
+pub(super) fn alike(plan: &Plan) -> Option<&[Pass]> {
+    match plan.passes.as_slice() {
+        [] | [Pass::RgbToYcbcr { .. }] => None,
+        [passes @ .., Pass::RgbToYcbcr { .. }] | passes => Some(passes),
+    }
 }
 
 /// The duty to answer for one job that is begun.

@@ -5,12 +5,13 @@ use std::io::Cursor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use std::{iter, slice};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 
 use super::budget::Permit;
 use super::encode::encoded;
-use super::job::{Answer, Gate, Pending, Queued, Step, caught, caught_callback};
+use super::job::{Answer, Gate, Passed, Pending, Queued, Step, alike, caught, caught_callback};
 use super::mask;
 use super::needs::{self, job_bytes_max};
 use super::{Rendered, Shared, Work};
@@ -249,10 +250,15 @@ fn dispatch(shared: &Arc<Shared>, lane: &Lane, sources: &Sources, mut pending: V
             submit(shared, gpu, busy, job, source, group);
         }
     }
-    let mut steps = pending.into_iter().filter_map(|pending| {
-        let source = Arc::clone(sources.form(pending.plan.decode)?);
-        Some(Step { pending, source, passed: None, since: Instant::now(), waits: None })
-    });
+    let mut steps: Vec<Step> = Vec::with_capacity(pending.len());
+    for pending in pending {
+        let Some(source) = sources.form(pending.plan.decode) else { continue };
+        match steps.iter_mut().find(|step| step.is_alike(&pending.plan)) {
+            Some(step) => step.others.push(pending),
+            None => steps.push(Step::new(pending, source)),
+        }
+    }
+    let mut steps = steps.into_iter();
     // The first for ourselves, the others for whoever is free.
     let own = steps.next();
     steps.for_each(|step| send(shared, step));
@@ -313,8 +319,8 @@ fn submit(shared: &Arc<Shared>, gpu: &dyn Engine, busy: Busy, job: Job, source: 
         drop(busy);
         // An engine that answers too few drops the rest of `group`, and each then answers for itself.
         for (pending, image) in group.into_iter().zip(completion.images) {
-            let passed = Some((image, completion.pass_time));
-            send(&back, Step { pending, source: Arc::clone(&source), passed, since, waits: None });
+            let passed = Some(Passed::Gpu(image, completion.pass_time));
+            send(&back, Step { passed, since, ..Step::new(pending, &source) });
         }
     };
     // Should it panic, `done` is dropped and every rendition in it answers for itself.
@@ -324,38 +330,51 @@ fn submit(shared: &Arc<Shared>, gpu: &dyn Engine, busy: Busy, job: Job, source: 
 /// Puts a step in line, with what it is expected to take where that decides who gets the next job.
 fn send(shared: &Arc<Shared>, mut step: Step) {
     if let Some(costs) = shared.gpu.get().and_then(|gpu| gpu.costs.as_ref()) {
-        let Step { pending, source, passed, .. } = &step;
-        let shape = JobShape::new(source.size(), source.format(), std::slice::from_ref(&pending.plan));
+        let Step { pending, others, source, passed, .. } = &step;
+        let shape = JobShape::new(source.size(), source.format(), slice::from_ref(&pending.plan));
         let passes_ns = if passed.is_some() { 0 } else { costs.cpu.estimate_ns(&shape) };
-        let encode_ns = u64::try_from(shared.pace.of_plan(&pending.plan).as_nanos()).unwrap_or(u64::MAX / 2);
+        let encodings = iter::once(pending).chain(others).map(|pending| shared.pace.of_plan(&pending.plan));
+        let encode_ns = u64::try_from(encodings.sum::<Duration>().as_nanos()).unwrap_or(u64::MAX / 2);
         step.waits = Some(Busy::new(shared, Side::Cpu, passes_ns.saturating_add(encode_ns)));
     }
     // It fails only if all receivers are gone, and `shared` holds one; the step would answer as it drops.
     drop(shared.steps.0.send(step));
 }
 
-/// Takes one rendition as far as it goes.
-fn take(shared: &Shared, lane: &Lane, step: Step) {
-    let Step { mut pending, source, passed, since, waits } = step;
+/// Takes one rendition as far as it goes, and those that are alike as far as they go together: each goes on by itself then,
+/// on whatever lane is free.
+fn take(shared: &Arc<Shared>, lane: &Lane, step: Step) {
+    let Step { mut pending, others, source, passed, since, waits } = step;
     drop(waits);
     lane.quiet_until(pending.gate.deadline.get());
     pending.timings.queue += since.elapsed();
+    let together = if others.is_empty() { None } else { together(shared, &pending, &source) };
+    for mut other in others {
+        other.timings.queue = pending.timings.queue;
+        let passed = together.clone().map(Passed::Alike);
+        send(shared, Step { passed, ..Step::new(other, &source) });
+    }
+    let passed = passed.or(together.map(Passed::Alike));
     let result = caught(|| {
         let (image, engine) = match passed {
             // The GPU failed it; nobody need know.
-            Some((Err(error @ Error::Device { .. }), _)) => {
+            Some(Passed::Gpu(Err(error @ Error::Device { .. }), _)) => {
                 shared.telemetry.device_lost(pending.plan.key(), &error);
-                passes(shared, &mut pending, source)?
+                alone(shared, &mut pending, source)?
             }
             // It has enough to do; the lanes have not.
-            Some((Err(Error::Busy { .. }), _)) => passes(shared, &mut pending, source)?,
-            Some((image, time)) => {
+            Some(Passed::Gpu(Err(Error::Busy { .. }), _)) | None => alone(shared, &mut pending, source)?,
+            Some(Passed::Gpu(image, time)) => {
                 pending.timings.pass = time;
                 let name = shared.gpu.get().map_or("gpu", |gpu| gpu.engine.name());
                 drop(source);
-                (image?, name)
+                (Arc::new(image?), name)
             }
-            None => passes(shared, &mut pending, source)?,
+            Some(Passed::Alike((image, time))) => {
+                pending.timings.pass = time;
+                drop(source);
+                (stored(shared, &mut pending, image)?, shared.cpu.name())
+            }
         };
         let start = Instant::now();
         let (bytes, verdict) = encoded(shared, &pending, image)?;
@@ -400,14 +419,39 @@ pub(super) fn convert(shared: &Shared, image: &Arc<Image>, passes: &[Pass], gate
     engine::run(&*shared.cpu, job).images.pop().unwrap_or_else(no_image)
 }
 
-/// Runs the passes of one rendition on the CPU.
-fn passes(shared: &Shared, pending: &mut Pending, source: Arc<Image>) -> Result<(Image, &'static str)> {
-    pending.gate.check(shared, "passes")?;
-    let cpu = &*shared.cpu;
-    let job = Job { source, plans: vec![Arc::clone(&pending.plan)], cancel: pending.gate.cancel.clone() };
-    let Completion { mut images, pass_time } = engine::run(cpu, job);
-    pending.timings.pass = pass_time;
-    Ok((images.pop().unwrap_or_else(no_image)?, cpu.name()))
+/// The passes that renditions have in common with `pending`. Where they fail, each tries and answers for itself.
+fn together(shared: &Shared, pending: &Pending, source: &Arc<Image>) -> Option<(Arc<Image>, Duration)> {
+    let passes = alike(&pending.plan)?.to_vec();
+    let plan = Arc::new(Plan { passes, ..Plan::clone(&pending.plan) });
+    caught(|| passed(shared, plan, &pending.gate, Arc::clone(source))).ok()
+}
+
+/// What the format of a rendition stores of a picture whose other passes are done.
+fn stored(shared: &Shared, pending: &mut Pending, image: Arc<Image>) -> Result<Arc<Image>> {
+    let done = alike(&pending.plan).map_or(0, <[Pass]>::len);
+    let passes = &pending.plan.passes[done..];
+    if passes.is_empty() {
+        return Ok(image);
+    }
+    let start = Instant::now();
+    let stored = convert(shared, &image, passes, &pending.gate)?;
+    pending.timings.pass += start.elapsed();
+    Ok(Arc::new(stored))
+}
+
+/// All passes of one rendition.
+fn alone(shared: &Shared, pending: &mut Pending, source: Arc<Image>) -> Result<(Arc<Image>, &'static str)> {
+    let (image, time) = passed(shared, Arc::clone(&pending.plan), &pending.gate, source)?;
+    pending.timings.pass = time;
+    Ok((image, shared.cpu.name()))
+}
+
+/// Runs the passes of one plan on the CPU.
+fn passed(shared: &Shared, plan: Arc<Plan>, gate: &Gate, source: Arc<Image>) -> Result<(Arc<Image>, Duration)> {
+    gate.check(shared, "passes")?;
+    let job = Job { source, plans: vec![plan], cancel: gate.cancel.clone() };
+    let Completion { mut images, pass_time } = engine::run(&*shared.cpu, job);
+    Ok((Arc::new(images.pop().unwrap_or_else(no_image)?), pass_time))
 }
 
 fn no_image() -> Result<Image> {

@@ -1,11 +1,11 @@
 //! Who works when: bounded lanes, deadlines, cancellation, the memory budget, and the encode ladder.
 //!
 //! A job is admitted or refused at once. Its life on the lanes: memory, decode, then for each rendition passes and
-//! encode. CPU lanes do all of it; where a GPU takes the passes, what comes back is encoded on a CPU lane. Invariants:
-//! waiting and running jobs together never exceed `queue_jobs_max`; every job admitted is answered exactly once,
-//! whatever panics; nothing is begun for a job that nobody waits for or that is past its deadline; what is begun is
-//! finished before something new is begun; a job that no client waits for has no place in the queue and takes no lane that
-//! a client needs.
+//! encode, where renditions that differ in format alone share their passes. CPU lanes do all of it; where a GPU takes the
+//! passes, what comes back is encoded on a CPU lane. Invariants: waiting and running jobs together never exceed
+//! `queue_jobs_max`; every job admitted is answered exactly once, whatever panics; nothing is begun for a job that nobody
+//! waits for or that is past its deadline; what is begun is finished before something new is begun; a job that no client
+//! waits for has no place in the queue and takes no lane that a client needs.
 
 mod budget;
 mod deadline;

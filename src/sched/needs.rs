@@ -21,7 +21,7 @@ pub fn job_bytes_max(source_bytes: u64, header: &Header, plans: &[impl AsRef<Pla
     let mut work: Vec<u64> = plans.iter().map(|plan| rendition_bytes_max(header, plan.as_ref())).collect();
     work.sort_unstable_by_key(|&bytes| Reverse(bytes));
     let (together, later) = work.split_at(threads.max(1).min(work.len()));
-    // What is encoded is no larger than its pixels were, give or take a header.
+    // What is encoded is no larger than its pixels were, give or take a header; nor is what waits to be encoded.
     let encoded = later.len() as u64 * ENCODED_EXTRA_BYTES
         + plans.iter().map(|plan| plan.as_ref().size.pixels().saturating_mul(4)).sum::<u64>();
     // The packet as read and shared, then as each encoder takes it, and profiles beside it.
