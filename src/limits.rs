@@ -183,8 +183,9 @@ pub const INVALIDATE_ASSETS_MAX: usize = 10_000;
 pub const INVALIDATE_JSON_BYTES_MAX: usize = 2 << 20;
 /// How long a source that cannot be rendered is remembered as such, ms.
 pub const NEGATIVE_MS_MAX: u64 = 10_000;
-/// How long a rendition may be kept that left a candidate out for lack of time, s: a better one is made meanwhile.
-pub const HURRIED_TTL_S_MAX: u64 = 60;
+/// How long a reply may be kept that a better one will replace, s: a rendition that left a candidate out for lack of time,
+/// or one of a source that may be half written.
+pub const BRIEF_TTL_S_MAX: u64 = 60;
 /// Renditions that wait to be made anew with all candidates: more will be asked for again.
 pub const UPGRADES_WAITING_MAX: usize = 256;
 /// How long making one anew may take, ms.

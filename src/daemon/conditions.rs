@@ -24,6 +24,12 @@ pub(super) fn known(headers: &HeaderMap) -> Option<Known> {
     date(headers, IF_MODIFIED_SINCE).map(Known::Since)
 }
 
+/// Whether one of the tags that the client has is weak.
+pub(super) fn has_weak_tag(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split('"').step_by(2)).any(|between| between.trim_end().ends_with("W/"))
+}
+
 /// The tags of one list, quotes included, `W/` left out. A comma may stand inside the quotes.
 fn opaque_tags(line: &str) -> impl Iterator<Item = String> {
     // Quoted strings are every second piece between quotes.

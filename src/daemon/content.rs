@@ -55,9 +55,10 @@ fn send(daemon: &Daemon, parts: &Parts, file: StaticFile) -> Result<Response<Sen
         return Ok(not_expected(&meta));
     }
     if let Some(known) = conditions::known(asked) {
-        // What never expires is never looked at again (protocol.md 5).
+        // What never expires is never looked at again (protocol.md 5), but for what may have been half written: a weak tag
+        // is that of a file that had just changed.
         let never_expires = meta.freshness.is_kept && meta.freshness.max_age_s.is_none();
-        if never_expires || known.is(Some(&meta.etag), Some(meta.last_modified)) {
+        if (never_expires && !conditions::has_weak_tag(asked)) || known.is(Some(&meta.etag), Some(meta.last_modified)) {
             let mut reply = described(StatusCode::NOT_MODIFIED, nothing(), &meta);
             reply.headers_mut().remove(CONTENT_TYPE);
             return Ok(reply);

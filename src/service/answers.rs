@@ -268,12 +268,12 @@ impl Service {
 }
 
 /// The answer to a conditional request for a picture that never expires (protocol.md 5: 304, unchecked); `None`: it may
-/// expire, something else may be shown for it, or something is wrong, which shows when it is looked at.
+/// expire, it is another one for other clients, something else may be shown for it, or something is wrong, which shows
+/// when it is looked at.
 fn unchecked(read: &Read<'_>) -> Option<Meta> {
     let (target, commands) = read.whole().ok()?;
     let meta = Meta::of_request(commands, target);
-    let never_expires = meta.freshness.is_kept && meta.freshness.max_age_s.is_none();
-    (never_expires && default_image(target, commands).is_none()).then_some(meta)
+    (meta.is_the_same_for_ever() && default_image(target, commands).is_none()).then_some(meta)
 }
 
 impl ImageRequest {

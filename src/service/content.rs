@@ -137,12 +137,13 @@ async fn opened(target: &ContentTarget<'_>) -> Result<(String, Plain)> {
 
 async fn file(target: &ContentTarget<'_>, commands: ContentCommands) -> Result<StaticFile> {
     let (name, Plain { version, file }) = opened(target).await?;
+    let freshness = Freshness::in_hours(Some(hours(target)), &commands.common, &target.company);
     let meta = FileMeta {
         length: version.bytes,
         mime: mime(&name),
         etag: etag(&version),
         last_modified: last_modified(target, &version),
-        freshness: Freshness::in_hours(Some(hours(target)), &commands.common, &target.company),
+        freshness: if version.is_settled() { freshness } else { freshness.brief() },
         headers: target.headers(&commands),
         ignored: commands.common.ignored,
     };

@@ -77,7 +77,7 @@ impl Ask {
     /// What is known of the rendition before it is there.
     pub(super) fn outline(&self, decision: Decision, commands: &Commands, target: &request::Target<'_>) -> Outline {
         let Self { stamp, found, plan, .. } = self;
-        Outline::new(Arc::clone(plan), decision, commands, target, (found.newest(), *stamp))
+        Outline::new(Arc::clone(plan), decision, commands, target, (found, *stamp))
     }
 
     /// The same rendition once more, later.

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Rendition;
 use super::derivatives::{Derivative, Kept};
+use super::sources::Found;
 use crate::cache::{Entry, Stamp};
 use crate::catalog::Company;
 use crate::pixel::Size;
@@ -66,9 +67,9 @@ impl Freshness {
         }
     }
 
-    /// Of a rendition that a better one will replace.
-    fn hurried(self) -> Self {
-        let most = limits::HURRIED_TTL_S_MAX;
+    /// Of a reply that a better one will replace.
+    pub(super) fn brief(self) -> Self {
+        let most = limits::BRIEF_TTL_S_MAX;
         Self { max_age_s: Some(self.max_age_s.map_or(most, |seconds| seconds.min(most))), ..self }
     }
 }
@@ -89,6 +90,11 @@ impl Meta {
     pub(super) fn of_error(self) -> Self {
         let freshness = Freshness { is_kept: false, ..self.freshness };
         Self { freshness, etag: None, last_modified: None, ..self }
+    }
+
+    /// Whether whoever has it has the right one, unchecked: it never expires, and all clients get the same.
+    pub(super) fn is_the_same_for_ever(&self) -> bool {
+        self.freshness.is_kept && self.freshness.max_age_s.is_none() && self.varies_by.is_empty()
     }
 
     /// What the request alone tells.
@@ -117,6 +123,8 @@ pub(super) struct Outline {
     plan: Arc<Plan>,
     decision: Decision,
     meta: Meta,
+    /// Its source may be written just now.
+    is_of_unsettled: bool,
 }
 
 impl Outline {
@@ -125,8 +133,9 @@ impl Outline {
         decision: Decision,
         commands: &Commands,
         target: &Target<'_>,
-        (version, stamp): (&Version, Stamp),
+        (found, stamp): (&Found, Stamp),
     ) -> Self {
+        let version = found.newest();
         let of_record = target.object.record.and_then(|(_, record)| record.timestamp_s);
         let meta = Meta {
             last_modified: target.company.use_last_modified.then(|| last_modified(version, stamp, of_record)),
@@ -134,12 +143,12 @@ impl Outline {
             plan_key: plan.key(),
             ..Meta::of_request(commands, target)
         };
-        Self { plan, decision, meta }
+        Self { plan, decision, meta, is_of_unsettled: !found.is_settled() }
     }
 
     /// What a reply's headers need; `entry` is the rendition, if it is known.
     pub(super) fn meta(self, entry: Option<&Entry<Kept>>) -> Meta {
-        let Self { plan, decision, meta } = self;
+        let Self { plan, decision, meta, is_of_unsettled } = self;
         let verdict = entry.map(|entry| &entry.note.verdict);
         let known = match verdict {
             Some(verdict) => Some(verdict.served),
@@ -151,18 +160,18 @@ impl Outline {
                 Some(decision.format_reason.word())
             }
         };
-        let is_hurried = verdict.is_some_and(Verdict::is_hurried);
-        let never_expires = meta.freshness.max_age_s.is_none();
-        // Whoever asks whether what he has is still right is told yes, unchecked, where nothing expires: he must not ask.
-        let has_validators = !(is_hurried && never_expires);
+        let is_brief = is_of_unsettled || verdict.is_some_and(Verdict::is_hurried);
+        // Whoever asks about such a one is told that it is right, unchecked: he must not ask.
+        let has_tag = !(is_brief && meta.is_the_same_for_ever());
         Meta {
             mime: known.map(|spec| spec.mime()),
             reason,
             saved: verdict.and_then(Verdict::saved),
             length: entry.map(|entry| entry.body.len() as u64),
-            etag: entry.filter(|_| has_validators).map(|entry| etag(entry.hash)),
-            last_modified: meta.last_modified.filter(|_| has_validators),
-            freshness: if is_hurried { meta.freshness.hurried() } else { meta.freshness },
+            etag: entry.filter(|_| has_tag).map(|entry| etag(entry.hash)),
+            // The better one may have the same.
+            last_modified: meta.last_modified.filter(|_| !is_brief),
+            freshness: if is_brief { meta.freshness.brief() } else { meta.freshness },
             ..meta
         }
     }
@@ -207,10 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn a_hurried_rendition_is_kept_for_a_minute_at_most() {
-        for (company, hurried) in [(None, 60), (Some(36_000), 60), (Some(30), 30), (Some(0), 0)] {
+    fn what_a_better_one_will_replace_is_kept_for_a_minute_at_most() {
+        for (company, brief) in [(None, 60), (Some(36_000), 60), (Some(30), 30), (Some(0), 0)] {
             let of_company = Freshness { is_kept: true, max_age_s: company, stale_while_revalidate_s: 5 };
-            assert_eq!(of_company.hurried(), Freshness { max_age_s: Some(hurried), ..of_company });
+            assert_eq!(of_company.brief(), Freshness { max_age_s: Some(brief), ..of_company });
         }
     }
 

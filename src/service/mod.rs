@@ -576,7 +576,7 @@ fn outlined(
         let (plan, decision) = planned(&on_paths(&commands, paths), &found.header, &target.company, hints)?;
         let plan = Arc::new(plan);
         plans.push((Arc::clone(&plan), commands.cache.server));
-        Ok(Outline::new(plan, decision, &commands, &target, (&found.source.version, stamp)))
+        Ok(Outline::new(plan, decision, &commands, &target, (found, stamp)))
     });
     (outlines.collect(), plans)
 }

@@ -62,6 +62,12 @@ impl Found {
         [self.key, self.mask.as_ref().and_then(|mask| mask.key)]
     }
 
+    /// Whether nothing of it can have been written just now, so that it is whole. One that came with the request is.
+    pub(super) fn is_settled(&self) -> bool {
+        (self.key.is_none() || self.source.version.is_settled())
+            && self.mask.as_ref().is_none_or(|mask| mask.is_settled())
+    }
+
     /// The version that was changed last, its own or its mask's.
     pub(super) fn newest(&self) -> &Version {
         let own = &self.source.version;

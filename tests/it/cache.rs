@@ -16,7 +16,7 @@ use calotype::pixel::{Chroma, PixelFormat, Size, testcard};
 use calotype::plan::{EncodeSpec, JpegQuality};
 
 use crate::daemon::{Process, slow_targets};
-use crate::http::{Client, Reply, Site, ask_http2, get, has_tool, head, http2};
+use crate::http::{Client, Reply, Site, ask_http2, get, has_tool, head, http2, settle};
 use crate::support::{Content, SplitMix64, picture};
 
 const MEMORY_HITS: &str = "calotype_cache_hits{part=\"memory\"}";
@@ -344,7 +344,8 @@ fn times_to_live_and_conditional_requests() {
     let reply = site.client().ask("GET", "/is/image/Ever/A?wid=x", &["If-None-Match: \"x\""]);
     assert_eq!(reply.status, 400, "{reply}");
 
-    let path = site.dir.path().join("images/A.jpg");
+    let path = images.join("A.jpg");
+    settle(&site.dir.path().join("images"));
     let date = "Sun, 06 Nov 1994 08:49:37 GMT";
     let time = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_900);
     File::options().append(true).open(&path).unwrap().set_modified(time).unwrap();
@@ -389,6 +390,8 @@ fn memory_is_never_over_its_bound_and_may_be_none() {
 
 /// A daemon with a disk part.
 fn with_disk() -> Process {
+    let images = site.dir.path().join("images");
+    settle(&images);
     let mut process = Process::stopped("");
     process.configure(&format!("[cache]\ndisk = \"{}\"\nmemory = \"16MiB\"", cache_dir(&process).display()), "");
     process.run();
@@ -415,6 +418,7 @@ fn restart(process: &mut Process) {
 }
 
 /// The files of all entries.
+    settle(&images);
 fn entries(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for folder in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {

@@ -13,7 +13,7 @@ use calotype::config::{Config, ErrorStyle, Flags};
 use calotype::limits;
 
 use crate::front::Front;
-use crate::http::{Reply, Site, has_tool, head};
+use crate::http::{Reply, Site, has_tool, head, just_written, settle};
 use crate::support::SplitMix64;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -100,6 +100,14 @@ fn records() -> [(&'static str, ContentRecord); 4] {
 #[test]
 fn a_file_comes_whole_with_all_its_headers() {
     let files = Files::start();
+    // What may be half there is not kept for long.
+    let notes = files.site.dir.path().join("files/notes.txt");
+    let half = just_written(|| fs::write(&notes, "01234").unwrap(), || files.ask("Co/for/ever", &[]));
+    assert_eq!((half.status, half.header("cache-control")), (200, "public, max-age=60"), "{half}");
+    let known = format!("If-None-Match: {}", half.header("etag"));
+    fs::write(&notes, "0123456789").unwrap();
+    settle(&files.site.dir.path().join("files"));
+    assert_eq!(files.ask("Co/for/ever", &[&known]).status, 200, "nor vouched for unchecked");
     let reply = files.ask("Co/film.mp4", &[]);
     assert_eq!((reply.status, reply.body == files.film), (200, true), "{reply}");
     for (name, want) in [
@@ -452,6 +460,7 @@ fn rules_headers_and_ways_of_telling_errors_hold_here_too() {
         let value = if target.contains("type") { "$c$" } else { "7" };
         assert_eq!(reply.header("x-file"), value, "{target}: {reply}");
     }
+    settle(&files.site.dir.path().join("files"));
     assert_eq!(files.ask("Co/notes.txt", &[]).header("cache-control"), "public, max-age=3600");
     // Errors of pictures have the headers of their rules too.
     let missing = files.site.get("/is/image/Co/nothing?$c=7");

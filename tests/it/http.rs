@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use calotype::catalog::{Company, SourceRoot};
 use calotype::config::{Config, EngineChoice, ErrorStyle};
@@ -312,6 +313,36 @@ pub(crate) fn fill(images: &Path) {
     std::os::unix::fs::symlink("..", images.join("up")).unwrap();
 }
 
+/// Waits until nothing below `images` counts as just written: until then nobody is told to keep a reply for long.
+pub(crate) fn settle(images: &Path) {
+    fn newest_ms(dir: &Path) -> i64 {
+        let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+        let times = entries.map(|entry| {
+            // Of a link itself, wherever it leads.
+            let metadata = entry.metadata().unwrap();
+            let own = metadata.ctime() * 1000 + metadata.ctime_nsec() / 1_000_000;
+            if metadata.is_dir() { own.max(newest_ms(&entry.path())) } else { own }
+        });
+        times.max().unwrap_or(0)
+    }
+    let settled = newest_ms(images).unsigned_abs() + limits::SETTLED_MS_MIN + 20;
+    let settled = SystemTime::UNIX_EPOCH + Duration::from_millis(settled);
+    std::thread::sleep(settled.duration_since(SystemTime::now()).unwrap_or_default());
+}
+
+/// What `ask` answers while what `write` writes counts as just written; on a busy machine that may take several attempts.
+pub(crate) fn just_written<T>(write: impl Fn(), ask: impl Fn() -> T) -> T {
+    for _ in 0..20 {
+        let begun = Instant::now();
+        write();
+        let answer = ask();
+        if begun.elapsed() < Duration::from_millis(limits::SETTLED_MS_MIN) {
+            return answer;
+        }
+    }
+    panic!("never in time");
+}
+
 #[test]
 fn every_route_method_and_status() {
     let site = Site::start(|_| {});
@@ -409,6 +440,7 @@ fn pictures_come_with_all_their_headers() {
     assert_eq!(reply.status, 200, "{reply}");
     assert_eq!(reply.header("content-type"), "image/jpeg");
     assert!(reply.body.starts_with(b"\xff\xd8\xff"), "{reply}");
+    settle(&site.dir.path().join("images"));
     assert_eq!(reply.header("content-length"), reply.body.len().to_string());
     assert_eq!(reply.header("cache-control"), "public, max-age=36000");
     assert_eq!(reply.header("x-image-serving-ignored"), "foo, wd");
@@ -437,6 +469,7 @@ fn head_and_known_tags_render_nothing() {
     assert_eq!((before.status, before.header("content-type")), (200, "image/jpeg"), "{before}");
     assert_eq!(before.header("cache-control"), "public, max-age=36000");
     assert!(!before.has("etag") && !before.has("content-length"), "nobody knows them yet: {before}");
+    settle(&site.dir.path().join("images"));
     assert_eq!(site.metric("calotype_bytes"), 0, "HEAD has rendered");
 
     let first = client.ask("GET", target, &[]);
@@ -671,7 +704,7 @@ fn bodies_are_counted_before_they_are_kept() {
     assert_eq!(site.get("/is/image/Co/A").status, 200);
     // Whoever leaves makes room.
     drop(held);
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while site.metric("calotype_upload_bytes") > 0 {
         assert!(start.elapsed() < PATIENCE, "uploads whose clients have left are still counted");
         std::thread::sleep(Duration::from_millis(5));

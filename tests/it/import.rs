@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use calotype::config::{Config, Flags};
 use calotype::pixel::Size;
 
-use crate::http::{fill, get};
+use crate::http::{fill, get, settle};
 use crate::support::Running;
 
 const DEFAULT: &str = "# what all inherit\n\
@@ -156,6 +156,7 @@ fn the_daemon_serves_what_was_imported() {
     let props = get(&socket, "/is/image/Co/K?req=props");
     let text = props.text();
     assert!(text.contains("\nimage.width=24\n") && text.contains("\nimage.type=image/webp\n"), "{props}");
+    settle(dir.path());
     let picture = get(&socket, "/is/image/Co/K");
     assert_eq!((picture.status, picture.header("content-type")), (200, "image/webp"), "{picture}");
     assert_eq!(picture.header("cache-control"), "public, max-age=172800");

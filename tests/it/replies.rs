@@ -7,7 +7,7 @@ use calotype::catalog::{Company, NetworkSignal};
 use calotype::decide::Hints;
 
 use crate::daemon::Process;
-use crate::http::{Client, Reply, Site, head};
+use crate::http::{Client, Reply, Site, head, just_written, settle};
 
 type Change = fn(&mut Company);
 
@@ -240,6 +240,7 @@ fn every_kind_of_reply_says_the_same_of_its_url() {
         let file = std::fs::File::options().append(true).open(site.dir.path().join(format!("images/{name}.jpg")));
         file.unwrap().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777)).unwrap();
     }
+    settle(&site.dir.path().join("images"));
     for row in &ROWS {
         let target = format!("/is/image/{}", row.target);
         let ask = |method, more: &[&str]| site.client().ask(method, &target, &[row.asks, more].concat());
@@ -301,6 +302,56 @@ fn every_kind_of_reply_says_the_same_of_its_url() {
 }
 
 #[test]
+fn what_never_expires_is_told_apart_by_what_it_varies_by() {
+    let site = site(&[("Ever", |company| (company.bfc, company.expiration_hours) = (true, -1.0))]);
+    settle(&site.dir.path().join("images"));
+    let ask = |headers: &[&str]| site.client().ask("GET", "/is/image/Ever/big?wid=300", headers);
+    let avif = ask(&["Accept: image/avif"]);
+    assert_eq!((avif.status, avif.header("content-type")), (200, "image/avif"), "{avif}");
+    let known = format!("If-None-Match: {}", avif.header("etag"));
+    let same = ask(&["Accept: image/avif", &known]);
+    assert_eq!((same.status, same.header("etag")), (304, avif.header("etag")), "{same}");
+    let other = ask(&["Accept: image/png", &known]);
+    assert_eq!((other.status, other.header("content-type")), (200, "image/jpeg"), "{other}");
+    assert_ne!(other.header("etag"), avif.header("etag"));
+}
+
+#[test]
+fn a_source_that_may_be_half_there_is_kept_for_a_minute_at_most() {
+    let site = site(&[
+        ("Dated", |company| company.use_last_modified = true),
+        ("Ever", |company| (company.expiration_hours, company.use_last_modified) = (-1.0, true)),
+        ("Now", |company| company.expiration_hours = 0.0),
+    ]);
+    let images = site.dir.path().join("images");
+    let whole = std::fs::read(images.join("big.jpg")).unwrap();
+    let upload = images.join("upload.jpg");
+    // Each: (Cache-Control, whether there is an ETag, whether there is a Last-Modified).
+    let ask = || {
+        ["Co", "Dated", "Ever", "Now"].map(|company| {
+            let target = format!("/is/image/{company}/upload?wid=100");
+            let replies = ["GET", "HEAD"].map(|method| {
+                let reply = site.client().ask(method, &target, &[]);
+                assert_eq!(reply.status, 200, "{target}: {reply}");
+                (reply.header("cache-control").to_owned(), reply.has("etag"), reply.has("last-modified"))
+            });
+            assert_eq!(replies[0], replies[1], "{target}");
+            replies[0].clone()
+        })
+    };
+    let say = |rows: [(&str, bool, bool); 4]| rows.map(|(kept, etag, dated)| (kept.to_owned(), etag, dated));
+    let brief = "public, max-age=60";
+    // Of the one that never expires, nobody may ask whether it is still right: he would be told yes, unchecked.
+    let unsettled = say([(brief, true, false), (brief, true, false), (brief, false, false), ("no-cache", true, false)]);
+    for bytes in [&whole[..whole.len() * 3 / 4], &whole] {
+        assert_eq!(just_written(|| std::fs::write(&upload, bytes).unwrap(), ask), unsettled);
+    }
+    settle(&images);
+    let (long, ever) = ("public, max-age=36000", "public, max-age=31536000, immutable");
+    assert_eq!(ask(), say([(long, true, false), (long, true, true), (ever, true, true), ("no-cache", true, false)]));
+}
+
+#[test]
 fn the_originals_header_name_is_said_where_it_is_wanted() {
     let site = Site::start(|config| {
         config.daemon.compat_headers = true;
@@ -319,6 +370,7 @@ fn a_crowd_gets_webp_for_a_minute_and_avif_when_it_is_gone() {
     let mut process = Process::stopped("");
     process.configure("threads = 1\nqueue_jobs_max = 4", "bfc = true\nexpiration_hours = -1\nuse_last_modified = true");
     process.run();
+    settle(&process.dir.path().join("images"));
     let begin = |target: &str| {
         let mut client = Client::unix(&process.data);
         client.send(head("GET", &format!("/is/image/Co/{target}"), &[BOTH]));
@@ -334,8 +386,8 @@ fn a_crowd_gets_webp_for_a_minute_and_avif_when_it_is_gone() {
     assert_eq!((first.status, of("content-type"), of("x-smart-imaging-reason")), (200, "image/webp", "deadline"));
     assert!(of("x-smart-imaging").parse::<i64>().unwrap() > 0, "{first}");
     assert_eq!((of("cache-control"), of("vary")), ("public, max-age=60", "Accept"));
-    // Where nothing expires, every question is answered with 304, unchecked: nobody may hold what he could ask about.
-    assert!(!first.has("etag") && !first.has("last-modified"), "{first}");
+    // The better one will have the same date, but another tag.
+    assert!(first.has("etag") && !first.has("last-modified"), "{first}");
     for mut client in crowd {
         let reply = client.reply(false);
         assert_eq!(
@@ -346,7 +398,8 @@ fn a_crowd_gets_webp_for_a_minute_and_avif_when_it_is_gone() {
     }
     process.until("made anew", || process.metric("calotype_upgrades") == 1);
     let renders = process.metric("calotype_renders");
-    let better = begin(target).reply(false);
+    let known = format!("If-None-Match: {}", of("etag"));
+    let better = Client::unix(&process.data).ask("GET", &format!("/is/image/Co/{target}"), &[BOTH, &known]);
     let of = |name| better.header(name);
     assert_eq!((better.status, of("content-type"), of("x-smart-imaging-reason")), (200, "image/avif", "avif"));
     assert_eq!(of("cache-control"), "public, max-age=31536000, immutable");

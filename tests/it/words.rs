@@ -5,7 +5,7 @@ use std::sync::Arc;
 use calotype::catalog::{Company, DefaultImageMode, Network, Record, Records, SmartCrop, SourceRoot};
 use calotype::pixel::Size;
 
-use crate::http::{Client, Reply, Site, get};
+use crate::http::{Client, Reply, Site, get, settle};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -367,6 +367,7 @@ fn what_is_missing_or_wrong_has_a_picture_if_the_company_has_one() {
         assert_eq!((reply.status, &reply.body), (200, &other.body), "{request}: {reply}");
         reply
     };
+    settle(&site.dir.path().join("images"));
     let shown = same("Def/nope?wid=30&crop=0,0,5,5&fmt=png", "Co/A?wid=30&fmt=png");
     assert_eq!(shown.header("cache-control"), "public, max-age=3600", "the default image's own time to live");
     same("Swap/nope?wid=30&crop=0,0,30,20", "Co/A?wid=30&crop=0,0,30,20");
