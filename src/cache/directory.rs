@@ -3,6 +3,7 @@
 //! ```text
 //! format        the layout's name; a directory that has another one, or anything else in it, is left alone
 //! lock          held by the process that uses the directory
+//! lost+found    the file system's own, where the directory is one of its own
 //! generations   see there; written anew and renamed into place
 //! tmp/          files that are being written
 //! 00/ … ff/     entries: the first byte of the key, then the other fifteen
@@ -12,9 +13,10 @@
 //! used least goes first, across restarts too.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
@@ -35,7 +37,7 @@ pub(super) struct Directory {
     /// Held while the generations are written.
     generations: Mutex<()>,
     /// Locked for as long as it is open.
-    _lock: File,
+    lock: File,
 }
 
 /// What is known of the files. Only the writing thread changes it.
@@ -66,16 +68,21 @@ pub(super) enum Found {
 }
 
 impl Directory {
-    /// Opens it, or makes it, and joins what it remembers of the generations.
+    /// Opens it, or makes it, and joins what it remembers of the generations. `was_ours`: this process had it open before,
+    /// so that what is left in it without its format is known.
     ///
     /// # Errors
     /// Why it cannot be used, in words.
-    pub(super) fn open(options: &DiskOptions, generations: &RwLock<Generations>) -> Result<Self, String> {
+    pub(super) fn open(
+        options: &DiskOptions,
+        was_ours: bool,
+        generations: &RwLock<Generations>,
+    ) -> Result<Self, String> {
         let path = options.path.clone();
         let at = |name: &str| path.join(name);
         let failed = |doing: &'static str| move |cause: io::Error| format!("cannot {doing}: {cause}");
         DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(failed("make the directory"))?;
-        let is_new = is_new(&path)?;
+        let is_new = is_new(&path, was_ours)?;
         let lock = OpenOptions::new().create(true).append(true).open(at("lock")).map_err(failed("write into it"))?;
         lock.try_lock().map_err(|_| String::from("another process uses the directory"))?;
         if is_new {
@@ -93,22 +100,36 @@ impl Directory {
             is_tight: AtomicBool::new(false),
             ledger: Mutex::default(),
             generations: Mutex::new(()),
-            _lock: lock,
+            lock,
             path,
         };
-        // Without them nothing that is there can be trusted any more: a new epoch leaves it all behind.
+        // Without them nothing that is there can be trusted any more: the epoch of this process leaves it all behind.
         let remembered = match fs::read_to_string(directory.path.join(GENERATIONS)) {
             Ok(text) => Generations::from_text(&text),
             Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => None,
             Err(cause) => return Err(failed("read its generations")(cause)),
         };
-        if remembered.is_none() && !is_new {
-            tracing::warn!(path = %directory.path.display(), "the cache's generations are lost: beginning anew");
+        match remembered {
+            Some(remembered) => generations.write().unwrap_or_else(PoisonError::into_inner).join(remembered),
+            None if is_new || was_ours => {}
+            None => {
+                tracing::warn!(path = %directory.path.display(), "the cache's generations are lost: beginning anew")
+            }
         }
-        let remembered = remembered.unwrap_or_else(Generations::new);
-        generations.write().unwrap_or_else(PoisonError::into_inner).join(remembered);
         directory.write_generations(generations).map_err(failed("write its generations"))?;
         Ok(directory)
+    }
+
+    /// Whether somebody has removed what makes it ours, or put another directory in its place: what is written to it would
+    /// be refused by the next process, and the lock keeps nobody out.
+    pub(super) fn is_lost(&self) -> bool {
+        let node = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let is_missing = |cause: io::Error| cause.kind() == ErrorKind::NotFound;
+        let is_locked = match (fs::metadata(self.path.join("lock")), self.lock.metadata()) {
+            (Ok(there), Ok(own)) => node(there) == node(own),
+            (Err(cause), _) | (_, Err(cause)) => !is_missing(cause),
+        };
+        !is_locked || fs::metadata(self.path.join("format")).is_err_and(is_missing)
     }
 
     /// The entry of `key`.
@@ -334,11 +355,11 @@ fn remove(ledger: &mut Ledger, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether there is nothing in it yet.
+/// Whether there is nothing in it yet; `was_ours`: or nothing but what this process had put there.
 ///
 /// # Errors
 /// It is another format's, or nobody knows whose.
-fn is_new(path: &Path) -> Result<bool, String> {
+fn is_new(path: &Path, was_ours: bool) -> Result<bool, String> {
     match fs::read_to_string(path.join("format")) {
         Ok(format) if format == FORMAT => Ok(false),
         Ok(format) => {
@@ -347,8 +368,13 @@ fn is_new(path: &Path) -> Result<bool, String> {
         }
         Err(cause) if cause.kind() == ErrorKind::NotFound => {
             let entries = fs::read_dir(path).map_err(|cause| format!("cannot look into it: {cause}"))?;
-            let strange = entries.flatten().map(|entry| entry.file_name()).find(|name| name != "lock" && name != "tmp");
-            match strange {
+            let is_folder = |name: &str| name.len() == 2 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let is_known = |name: &OsString| match name.to_str() {
+                Some("lock" | "tmp" | "lost+found") => true,
+                Some(name) => was_ours && (name == GENERATIONS || is_folder(name)),
+                None => false,
+            };
+            match entries.flatten().map(|entry| entry.file_name()).find(|name| !is_known(name)) {
                 None => Ok(true),
                 Some(name) => {
                     let name = crate::error::shortened(&name.to_string_lossy());
@@ -399,7 +425,7 @@ mod tests {
 
     fn open(path: &Path, bytes_max: u64) -> Directory {
         let options = DiskOptions { path: path.to_owned(), bytes_max };
-        Directory::open(&options, &RwLock::new(Generations::new())).unwrap()
+        Directory::open(&options, false, &RwLock::new(Generations::new())).unwrap()
     }
 
     fn record(key: u128, length: usize) -> Record {
@@ -467,11 +493,11 @@ mod tests {
         let options = DiskOptions { path: dir.path().join("a/b"), bytes_max: 1 << 20 };
         let first = open(&options.path, 1 << 20);
         let generations = RwLock::new(Generations::new());
-        let refused = Directory::open(&options, &generations).err().unwrap();
+        let refused = Directory::open(&options, false, &generations).err().unwrap();
         assert!(refused.contains("another process"), "{refused}");
         drop(first);
         fs::write(options.path.join("tmp/9"), "half an entry").unwrap();
-        Directory::open(&options, &generations).unwrap();
+        Directory::open(&options, false, &generations).unwrap();
         assert!(!options.path.join("tmp/9").exists());
     }
 
@@ -479,7 +505,7 @@ mod tests {
     fn what_is_not_ours_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let options = DiskOptions { path: dir.path().to_owned(), bytes_max: 1 << 20 };
-        let open = || Directory::open(&options, &RwLock::new(Generations::new())).err();
+        let open = || Directory::open(&options, false, &RwLock::new(Generations::new())).err();
         fs::write(dir.path().join("holiday.jpg"), "precious").unwrap();
         let refused = open().unwrap();
         assert!(refused.contains("holiday.jpg"), "{refused}");
@@ -489,5 +515,31 @@ mod tests {
         assert_eq!(fs::read(dir.path().join("holiday.jpg")).unwrap(), b"precious");
         fs::write(dir.path().join("format"), FORMAT).unwrap();
         assert_eq!(open(), None);
+    }
+
+    #[test]
+    fn a_file_system_of_its_own_is_fine_and_leftovers_are_known_to_their_process_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = DiskOptions { path: dir.path().to_owned(), bytes_max: 1 << 20 };
+        let open = |was_ours| Directory::open(&options, was_ours, &RwLock::new(Generations::new()));
+        fs::create_dir(dir.path().join("lost+found")).unwrap();
+        let directory = open(false).unwrap();
+        directory.write(&record(key(1), 10)).unwrap();
+        assert!(!directory.is_lost());
+        fs::remove_file(dir.path().join("format")).unwrap();
+        assert!(directory.is_lost());
+        drop(directory);
+        let refused = open(false).err().unwrap();
+        assert!(refused.contains("is none of ours"), "{refused}");
+        let directory = open(true).unwrap();
+        assert!(!directory.is_lost() && is_there(&directory, key(1)));
+        // Somebody else's lock.
+        fs::remove_file(dir.path().join("lock")).unwrap();
+        assert!(directory.is_lost());
+        fs::write(dir.path().join("lock"), "").unwrap();
+        assert!(directory.is_lost());
+        fs::write(dir.path().join("holiday.jpg"), "precious").unwrap();
+        fs::remove_file(dir.path().join("format")).unwrap();
+        assert!(open(true).err().unwrap().contains("holiday.jpg"));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Reading needs no index: an entry's path follows from its key, so that a directory of any size serves as soon as it is
 //! open. All that changes the directory is done by the thread `cache`, in order. What cannot be written is left out, said
-//! once, and tried again later; nobody ever waits for it.
+//! once, and tried again later; nobody ever waits for it. A directory that is emptied or replaced under the thread is
+//! opened anew.
 
 use std::collections::VecDeque;
 use std::io;
@@ -45,6 +46,7 @@ struct Queue {
 }
 
 enum State {
+    /// The directory is not open yet, or is to be opened anew.
     Opening,
     /// There is no disk part; it is tried again.
     Off(String),
@@ -56,6 +58,16 @@ enum State {
 enum Task {
     Write(Record),
     Remove(u128),
+    /// Write the generations as they are then.
+    Generations,
+}
+
+/// Why the thread no longer works on a directory.
+enum Left {
+    /// It is to be opened anew.
+    Lost,
+    /// This is the end.
+    Ending,
 }
 
 impl Disk {
@@ -121,15 +133,19 @@ impl Disk {
     /// Writes the generations as they are now. Blocks, for a while even until the directory is open.
     ///
     /// # Errors
-    /// `Io`: a later process might not hear of them.
+    /// `Io`: a process that follows soon might not hear of them; it is tried again.
     pub(super) fn persist(&self) -> Result<()> {
         let patience = Duration::from_millis(limits::CACHE_OPEN_WAIT_MS_MAX);
         let failed = |cause| Error::Io {
-            doing: "remember the invalidation (it holds until a restart) in",
+            doing: "remember the invalidation (it holds until a restart, and this is tried again) in",
             path: self.shared.options.path.clone(),
             cause,
         };
-        let queue = self.shared.queue();
+        let mut queue = self.shared.queue();
+        if queue.state.directory().is_some_and(|directory| directory.is_lost()) {
+            queue.state = State::Opening;
+            self.shared.changed.notify_all();
+        }
         let opening = |queue: &mut Queue| matches!(queue.state, State::Opening);
         let (queue, _) =
             self.shared.changed.wait_timeout_while(queue, patience, opening).unwrap_or_else(PoisonError::into_inner);
@@ -139,7 +155,10 @@ impl Disk {
             State::Opening => return Err(failed(io::Error::other("the directory takes too long to open"))),
         };
         drop(queue);
-        directory.write_generations(&self.shared.generations).map_err(failed)
+        directory.write_generations(&self.shared.generations).map_err(|cause| {
+            self.shared.put(Task::Generations);
+            failed(cause)
+        })
     }
 
     /// Why there is no disk part just now, or none that is written.
@@ -222,53 +241,82 @@ impl Shared {
 
     /// The life of the thread.
     fn run(&self) {
-        let pause = Duration::from_millis(limits::CACHE_RETRY_MS);
-        let directory = loop {
-            match Directory::open(&self.options, &self.generations) {
-                Ok(directory) => break Arc::new(directory),
+        let mut was_ours = false;
+        while let Some(directory) = self.opened(was_ours) {
+            was_ours = true;
+            match self.work_on(&Arc::new(directory)) {
+                Left::Ending => return,
+                Left::Lost => {
+                    let path = self.options.path.display();
+                    tracing::warn!(%path, "the cache's directory was emptied or replaced: opening it anew");
+                    // Nobody holds the old one for long now.
+                    self.give_up(State::Opening);
+                }
+            }
+        }
+    }
+
+    /// The directory, sooner or later; `None`: the end.
+    fn opened(&self, was_ours: bool) -> Option<Directory> {
+        loop {
+            match Directory::open(&self.options, was_ours, &self.generations) {
+                Ok(directory) => return Some(directory),
                 Err(reason) => self.off(reason),
             }
-            if self.rests(pause) {
-                return;
+            if self.rests(RETRY) {
+                return None;
             }
-        };
+        }
+    }
+
+    /// Does what there is to do in a directory.
+    fn work_on(&self, directory: &Arc<Directory>) -> Left {
         tracing::info!(path = %self.options.path.display(), "the disk part of the cache serves");
-        self.queue().state = State::Open(Arc::clone(&directory));
+        self.queue().state = State::Open(Arc::clone(directory));
         self.changed.notify_all();
         self.note_bytes(directory.survey(&|| self.queue().is_ending));
-        while let Some(task) = self.next(&directory) {
-            let mut done = task.run(&directory);
+        loop {
+            let task = match self.next(directory) {
+                Ok(task) => task,
+                Err(left) => return left,
+            };
+            let mut done = task.run(directory, &self.generations);
             let mut said = String::new();
             while let Err(cause) = done {
+                if directory.is_lost() {
+                    return Left::Lost;
+                }
                 let reason = cause.to_string();
                 if reason != said {
                     tracing::warn!(path = %self.options.path.display(), reason, "the cache is not written");
                     said.clone_from(&reason);
                 }
-                self.give_up(State::ReadOnly(Arc::clone(&directory), reason));
-                if self.rests(pause) {
-                    return;
+                self.give_up(State::ReadOnly(Arc::clone(directory), reason));
+                if self.rests(RETRY) {
+                    return Left::Ending;
                 }
-                // The same again: only what can be done now is worth a word.
-                done = task.run(&directory);
+                // The same again: only what can be done now is worth a word. And what could not be remembered meanwhile.
+                done = task
+                    .run(directory, &self.generations)
+                    .and_then(|()| directory.write_generations(&self.generations));
             }
             if !said.is_empty() {
                 tracing::info!(path = %self.options.path.display(), "the cache is written again");
-                self.queue().state = State::Open(Arc::clone(&directory));
+                self.queue().state = State::Open(Arc::clone(directory));
             }
             self.note_bytes(directory.bytes());
         }
     }
 
-    /// The next task; `None`: the end. While the disk is full, it looks now and then whether it still is.
-    fn next(&self, directory: &Directory) -> Option<Task> {
+    /// The next task. While the disk is full, it looks now and then whether it still is.
+    fn next(&self, directory: &Directory) -> Result<Task, Left> {
         let mut queue = self.queue();
         queue.is_at_work = false;
         self.changed.notify_all();
-        let idle = |queue: &mut Queue| queue.waiting.is_empty() && !queue.is_ending;
+        let idle =
+            |queue: &mut Queue| queue.waiting.is_empty() && !queue.is_ending && !matches!(queue.state, State::Opening);
         while directory.is_tight() {
-            let pause = Duration::from_millis(limits::CACHE_RETRY_MS);
-            let waited = self.changed.wait_timeout_while(queue, pause, idle).unwrap_or_else(PoisonError::into_inner);
+            let waited = self.changed.wait_timeout_while(queue, RETRY, idle).unwrap_or_else(PoisonError::into_inner);
             queue = waited.0;
             if !waited.1.timed_out() {
                 break;
@@ -278,10 +326,15 @@ impl Shared {
             queue = self.queue();
         }
         let mut queue = self.changed.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner);
-        let task = queue.waiting.pop_front()?;
+        let is_lost = matches!(queue.state, State::Opening);
+        let Some(task) = queue.waiting.pop_front().filter(|_| !is_lost) else {
+            return Err(if queue.is_ending { Left::Ending } else { Left::Lost });
+        };
         queue.waiting_bytes -= task.bytes();
         queue.is_at_work = true;
-        Some(task)
+        drop(queue);
+        // What is written from here on must be found again.
+        if directory.is_lost() { Err(Left::Lost) } else { Ok(task) }
     }
 
     /// Drops all tasks.
@@ -314,10 +367,11 @@ impl Shared {
 }
 
 impl Task {
-    fn run(&self, directory: &Directory) -> io::Result<()> {
+    fn run(&self, directory: &Directory, generations: &RwLock<Generations>) -> io::Result<()> {
         match self {
             Self::Write(record) => directory.write(record),
             Self::Remove(key) => directory.remove(*key),
+            Self::Generations => directory.write_generations(generations),
         }
     }
 
@@ -325,7 +379,10 @@ impl Task {
     fn bytes(&self) -> u64 {
         match self {
             Self::Write(record) => record.bytes(),
-            Self::Remove(_) => 0,
+            Self::Remove(_) | Self::Generations => 0,
         }
     }
 }
+
+/// When what could not be done is tried again.
+const RETRY: Duration = Duration::from_millis(limits::CACHE_RETRY_MS);

@@ -2,8 +2,9 @@
 //! invalidated.
 //!
 //! A generation is the time of its invalidation, ms since 1970, or one more than the one before if the clock says less.
-//! The epoch is a random number that a cache directory gets when it is made; until a directory is open, the process has
-//! one of its own. So a key that was made before the directory's generations were known is the key of nothing in it.
+//! The epoch is a random number. Each process has one of its own; it takes over that of a directory that remembers one, and
+//! gives its own to one that does not. So a key that was made before a directory's generations were known is the key of
+//! nothing that was in it.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

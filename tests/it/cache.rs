@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use calotype::codec;
 use calotype::pixel::{Chroma, PixelFormat, Size, testcard};
 use calotype::plan::{EncodeSpec, JpegQuality};
+use rustix::fs::{CWD, RenameFlags};
 
 use crate::daemon::{Process, slow_targets};
 use crate::http::{Client, Reply, Site, ask_http2, get, has_tool, head, http2, settle};
@@ -715,6 +716,24 @@ fn a_directory_that_cannot_be_written_is_read_said_once_and_written_again() {
     restart(&mut process);
     assert_eq!(get(&process.data, "/is/image/Co/A?wid=31").status, 200);
     assert_eq!((process.metric(RENDERS), process.metric(DISK_HITS)), (0, 1), "what could not be written then, was now");
+
+    // An invalidation that could not be written down is, as soon as that can be done, even if nothing else is to be
+    // written: something is in the place of its file, and in the way.
+    let (generations, before) = (dir.join("generations"), dir.join("tmp/before"));
+    fs::rename(&generations, &before).unwrap();
+    fs::create_dir_all(generations.join("in the way")).unwrap();
+    let refused = invalidate(&process.admin, r#"{"company": "Co"}"#);
+    assert_eq!(refused.status, 500, "{refused}");
+    process.until("not written", || readyz(&process).contains("not written: Is a directory"));
+    // At one stroke, so that it cannot be written in between.
+    rustix::fs::renameat_with(CWD, &before, CWD, &generations, RenameFlags::EXCHANGE).unwrap();
+    wait_open(&process);
+    assert_eq!(process.log().matches("the cache is written again").count(), 2, "{}", process.log());
+    process.kill();
+    process.run();
+    wait_open(&process);
+    assert_eq!(get(&process.data, "/is/image/Co/A?wid=31").status, 200);
+    assert_eq!((process.metric(RENDERS), process.metric(DISK_HITS)), (1, 0), "what was invalidated stays dead");
 }
 
 /// Many clients, more renditions than fit, and an end without warning in the middle of it, again and again: no bound is
@@ -750,6 +769,19 @@ fn churn_and_sudden_ends_keep_every_bound_and_every_byte() {
             for seed in 0..3 {
                 let (process, known, answers, stop) = (&process, &known, &answers, &stop);
                 let mut random = SplitMix64::new(&format!("round {round} client {seed}"));
+
+    // An invalidation that could not be written down is, as soon as that can be done, even if nothing else is to be written.
+    small.remount("ro");
+    let refused = invalidate(&process.admin, r#"{"company": "Co"}"#);
+    assert_eq!(refused.status, 500, "{refused}");
+    process.until("not written", || readyz(&process).contains("not written: Read-only file system"));
+    small.remount("rw");
+    process.until("written again", || process.log().contains("the cache is written again"));
+    process.kill();
+    process.run();
+    wait_open(&process);
+    assert_eq!(get(&process.data, "/is/image/Co/A?wid=31").status, 200);
+    assert_eq!((process.metric(RENDERS), process.metric(DISK_HITS)), (1, 0), "what was invalidated stays dead");
                 scope.spawn(move || {
                     let mut client = Client::unix(&process.data);
                     while !stop.load(Ordering::Relaxed) {
@@ -784,6 +816,52 @@ fn churn_and_sudden_ends_keep_every_bound_and_every_byte() {
         });
         process.kill();
     }
+#[test]
+fn a_directory_that_is_emptied_is_opened_anew() {
+    let mut process = with_disk();
+    let dir = cache_dir(&process);
+    // Each is another rendition.
+    let target = |i: u32| format!("/is/image/Co/A?wid={}&qlt={}", 8 + i % 50, 1 + i / 50 % 100);
+    let asked = Cell::new(0);
+    let ask = || {
+        asked.set(asked.get() + 1);
+        assert_eq!(get(&process.data, &target(asked.get())).status, 200);
+    };
+    let is_locked = || File::open(dir.join("lock")).is_ok_and(|lock| lock.try_lock().is_err());
+    let is_whole = || dir.join("format").exists() && dir.join("generations").exists() && is_locked();
+    for (i, how) in
+        ["rm -rf cache/*", "rm -rf cache", "rm cache/format", "rm -rf cache/tmp cache/lock"].into_iter().enumerate()
+    {
+        ask();
+        process.until("written", || !entries(&dir).is_empty());
+        let removed = || {
+            // By then what was asked for last is written, most likely; if not, the end is the same.
+            std::thread::sleep(Duration::from_millis(100));
+            let ended = Command::new("sh").args(["-c", how]).current_dir(process.dir.path()).status().unwrap();
+            println!("{how}: {ended}");
+        };
+        removed();
+        process.until("opened anew", || {
+            ask();
+            is_whole() && readyz(&process) == "ready\n" && !entries(&dir).is_empty()
+        });
+        // An invalidation notices it, too, and waits for the new one.
+        removed();
+        let reply = invalidate(&process.admin, r#"{"assets": ["Co/sub/B"]}"#);
+        assert_eq!(reply.status, 200, "{how}: {reply}");
+        assert!(is_whole(), "{how}");
+        let said = process.log().matches("the cache's directory was emptied").count();
+        assert!(said >= 2 * (i + 1), "{how}: {}", process.log());
+    }
+    ask();
+    let last = target(asked.get());
+    restart(&mut process);
+    assert_eq!(get(&process.data, &last).status, 200);
+    assert_eq!((process.metric(RENDERS), process.metric(DISK_HITS)), (0, 1));
+    // Memory was never in doubt.
+    assert_eq!(process.log().matches("generations are lost").count(), 0, "{}", process.log());
+}
+
     let known = known.into_inner().unwrap();
     let written_max = written_max.get();
     println!("{renders} renders, {disk_hits} hits on disk, {written_max} bytes there at most, {} targets", known.len());
