@@ -27,23 +27,40 @@ pub(super) async fn answer(daemon: &Daemon, parts: &Parts, body: Incoming) -> Re
     };
     let invalidated = async {
         let what = read(&json.bytes)?;
-        daemon.service.invalidate(&what).await.map(|()| what)
+        daemon.service.invalidate(&what).await.map(|unknown| (what, unknown))
     };
     let words = match invalidated.await {
-        Ok(Invalidation::Company(name)) => json!({ "invalidated": { "company": name } }),
-        Ok(Invalidation::Assets(assets)) => json!({ "invalidated": { "assets": assets.len() } }),
+        Ok((Invalidation::Company(company), _)) => {
+            tracing::info!(company, "invalidation");
+            json!({ "invalidated": { "company": company } })
+        }
+        Ok((Invalidation::Assets(assets), unknown)) => {
+            tracing::info!(assets = listed(&assets), unknown = listed(&unknown), "invalidation");
+            json!({ "invalidated": { "assets": assets.len() }, "unknown": unknown })
+        }
         Err(error) => {
             // The owner's own business is not in the log of renditions.
             tracing::warn!(%error, "invalidation refused");
             return reply::failure(&error, daemon.errors);
         }
     };
-    tracing::info!(%words, "invalidation");
     let mut reply = Response::new(Body::from(format!("{words}\n")));
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }
+
+/// Names for the log: the first of them, and how many more there are.
+fn listed(names: &[String]) -> String {
+    let (first, more) = names.split_at(names.len().min(NAMES_LOGGED_MAX));
+    let first: Vec<_> = first.iter().map(|name| shortened(name)).collect();
+    match more.len() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+const NAMES_LOGGED_MAX: usize = 20;
 
 /// The body.
 #[derive(serde::Deserialize)]

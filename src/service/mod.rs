@@ -11,6 +11,7 @@ mod content;
 mod derivatives;
 mod engines;
 pub mod explain;
+mod invalidation;
 mod known;
 mod meta;
 mod properties;
@@ -32,6 +33,7 @@ use tokio::sync::Notify;
 pub use self::answers::{Failure, Reply, Wanted};
 pub use self::content::{ContentReply, FileMeta, StaticFile};
 use self::derivatives::{Derivative, Derivatives, Planned};
+pub use self::invalidation::Invalidation;
 pub use self::known::Known;
 use self::meta::Outline;
 pub use self::meta::{Freshness, Meta};
@@ -93,15 +95,6 @@ pub struct Manners {
     pub error_detail: u8,
     /// What kind of reply was asked for.
     pub req: Req,
-}
-
-/// What `POST /v1/invalidate` names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Invalidation {
-    /// These assets, each as `Company/Asset`.
-    Assets(Vec<String>),
-    /// A whole company, by its RootId.
-    Company(String),
 }
 
 /// Renditions from companies, sources, queries.
@@ -321,27 +314,6 @@ impl Service {
             Ok(in_order(outlines, renditions))
         });
         self.told(&id, renditions.await)
-    }
-
-    /// `POST /v1/invalidate`: every derivative of these assets, or of a whole company, is rendered anew when it is next
-    /// asked for. All or nothing.
-    ///
-    /// # Errors
-    /// `NotFound`: no such company. `Request`: no asset's name. `Io`: it is so now, but may not be after a restart.
-    pub async fn invalidate(&self, what: &Invalidation) -> Result<()> {
-        let catalog = self.catalog();
-        let target = |id: &String| {
-            let (name, elements) = named(id)?;
-            let company = request::company(&catalog, name)?.root_id.clone();
-            Ok(cache::Target::Asset { company, asset: asset_name(elements.join("/")) })
-        };
-        let targets = match what {
-            Invalidation::Company(name) => {
-                vec![cache::Target::Company(request::company(&catalog, name)?.root_id.clone())]
-            }
-            Invalidation::Assets(ids) => ids.iter().map(target).collect::<Result<_>>()?,
-        };
-        self.derivatives.invalidate(targets).await
     }
 
     /// Replaces companies and presets, all or nothing; requests in hand keep what they began with.

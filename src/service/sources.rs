@@ -105,11 +105,7 @@ impl Sources {
     /// # Errors
     /// As [`Root::open`] and [`codec::probe`]. `NotFound` too if there are no files to try.
     pub(super) fn stored(&self, root: &SourceRoot, root_id: &str, id: &str, files: &[Vec<String>]) -> Result<Found> {
-        let root = match root {
-            SourceRoot::Dir(path) => Root::Dir(path.clone()),
-            SourceRoot::Demo => Root::Computed(demo),
-            SourceRoot::Nothing => Root::Computed(|_| None),
-        };
+        let root = opened(root);
         let mut missing = Error::NotFound { id: id.to_owned() };
         for file in files {
             match self.open(&root, root_id, id, file) {
@@ -119,6 +115,13 @@ impl Sources {
             }
         }
         Err(missing)
+    }
+
+    /// Whether one of `files` is there, whatever it holds. Arguments as those of [`Self::stored`].
+    pub(super) fn is_there(&self, root: &SourceRoot, root_id: &str, id: &str, files: &[Vec<String>]) -> bool {
+        let root = opened(root);
+        let is_missing = |error: Error| matches!(error, Error::NotFound { .. } | Error::Forbidden { .. });
+        files.iter().any(|file| !self.open(&root, root_id, id, file).is_err_and(is_missing))
     }
 
     /// A source with its header, from memory or by a look at it.
@@ -212,6 +215,15 @@ impl Sources {
 /// One hash of two.
 pub(super) fn both(a: u128, b: u128) -> u128 {
     xxh3_128(&[a.to_le_bytes(), b.to_le_bytes()].concat())
+}
+
+/// What a company's sources are below.
+fn opened(root: &SourceRoot) -> Root {
+    match root {
+        SourceRoot::Dir(path) => Root::Dir(path.clone()),
+        SourceRoot::Demo => Root::Computed(demo),
+        SourceRoot::Nothing => Root::Computed(|_| None),
+    }
 }
 
 /// One of the computed demo pictures as a file: JPEG, or PNG if it has alpha.

@@ -7,10 +7,11 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use calotype::catalog::{Record, Records};
 use calotype::codec;
 use calotype::pixel::{Chroma, PixelFormat, Size, testcard};
 use calotype::plan::{EncodeSpec, JpegQuality};
@@ -225,7 +226,8 @@ fn invalidation_is_one_step_and_hits_nobody_else() {
     rendered([true; 4], "nothing");
     rendered([false; 4], "once");
     let reply = invalidate(&site.admin, r#"{"assets": ["Co/A"]}"#);
-    assert_eq!((reply.status, reply.text().as_str()), (200, "{\"invalidated\":{\"assets\":1}}\n"), "{reply}");
+    let counted = "{\"invalidated\":{\"assets\":1},\"unknown\":[]}\n";
+    assert_eq!((reply.status, reply.text().as_str()), (200, counted), "{reply}");
     rendered([true, true, false, false], "Co/A");
     assert_eq!(invalidate(&site.admin, r#"{"assets": ["Co/A.jpg", "Co/sub/B.JPG"]}"#).status, 200);
     rendered([true, true, true, false], "Co/A.jpg and Co/sub/B.JPG");
@@ -262,6 +264,71 @@ fn invalidation_is_one_step_and_hits_nobody_else() {
 }
 
 #[test]
+fn names_are_invalidated_as_they_stand_and_as_urls_mean_them() {
+    let site = Site::start(|config| {
+        let company = config.catalog.companies.get_mut("Co").unwrap();
+        let record = |path: Option<&str>| Record { path: path.map(str::to_owned), ..Record::default() };
+        let own = [("Rec", record(Some("sub/B.jpg"))), ("Own", record(Some("A.jpg")))];
+        let own = own.map(|(id, record)| (id.to_owned(), record)).into();
+        company.records = Arc::new(Records { own, inherited: None });
+    });
+    let images = site.dir.path().join("images");
+    for name in ["Ünï code.jpg", "100%25.jpg"] {
+        fs::copy(images.join("A.jpg"), images.join(name)).unwrap();
+    }
+    let assets = ["A", "sub/B", "Rec", "%C3%9Cn%C3%AF%20code", "100%2525", "Own"];
+    let renders = || {
+        assets.map(|asset| {
+            let before = site.metric(RENDERS);
+            let reply = site.get(&format!("/is/image/Co/{asset}?wid=30"));
+            assert_eq!(reply.status, 200, "{asset}: {reply}");
+            site.metric(RENDERS) > before
+        })
+    };
+    assert_eq!(renders(), [true; 6]);
+    assert_eq!(renders(), [false; 6]);
+    for (name, rendered) in [
+        ("Co/%C3%9Cn%C3%AF%20code", [3, 3]),
+        ("Co/Ünï code.jpg", [3, 3]),
+        ("/is/image/Co/100%2525", [4, 4]),
+        ("Co/100%25", [4, 4]),
+        // A record is rendered from a file: it goes with it, and not the other way round.
+        ("/is/image/Co/sub/B", [1, 2]),
+        ("Co/A.jpg", [0, 5]),
+        ("Co/Rec", [2, 2]),
+    ] {
+        let reply = invalidate(&site.admin, &serde_json::json!({ "assets": [name] }).to_string());
+        assert_eq!(reply.text(), "{\"invalidated\":{\"assets\":1},\"unknown\":[]}\n", "{name}: {reply}");
+        let want: Vec<bool> = (0..assets.len()).map(|i| rendered.contains(&i)).collect();
+        assert_eq!(renders().to_vec(), want, "{name}");
+    }
+    // What is not there may have been there: it is invalidated, and named.
+    let reply = invalidate(&site.admin, r#"{"assets": ["Co/A", "Co/nothere", "Co/link", "Co/broken"]}"#);
+    assert_eq!(reply.text(), "{\"invalidated\":{\"assets\":4},\"unknown\":[\"Co/nothere\",\"Co/link\"]}\n");
+    assert_eq!(renders(), [true, false, false, false, false, true]);
+    let known = site.metric("calotype_cache_invalidations");
+    for name in [
+        "Co/A?wid=3",
+        "Co/*",
+        "Co/sub/*",
+        "Co/../secret",
+        "Co/%2e%2E/secret",
+        "Co/sub//B",
+        "Co/sub/",
+        "Co/.",
+        "/is/image/Co/A?",
+        "/is/image/Co",
+        "http://host/is/image/Co/A",
+    ] {
+        let reply = invalidate(&site.admin, &serde_json::json!({ "assets": ["Co/A", name] }).to_string());
+        assert_eq!(reply.status, 400, "{name}: {reply}");
+        assert!(reply.text().contains(&format!("\"{name}\": expected ")), "{name}: {reply}");
+    }
+    assert_eq!(site.metric("calotype_cache_invalidations"), known, "all or nothing");
+    assert_eq!(renders(), [false; 6]);
+}
+
+#[test]
 fn a_flight_that_began_before_an_invalidation_does_not_land_after_it() {
     let process = Process::start("threads = 1");
     let target = &slow_targets()[0];
@@ -279,6 +346,7 @@ fn a_flight_that_began_before_an_invalidation_does_not_land_after_it() {
 #[test]
 fn the_cache_command() {
     let site = Site::start(|_| {});
+    settle(&site.dir.path().join("images"));
     let kept = "public, max-age=36000";
     for (value, control, renders) in [
         // (value, Cache-Control, renderings)
@@ -323,6 +391,8 @@ fn times_to_live_and_conditional_requests() {
             config.catalog.companies.insert(name.to_owned(), company);
         }
     });
+    let images = site.dir.path().join("images");
+    settle(&images);
     let ask =
         |company: &str, headers: &[&str]| site.client().ask("GET", &format!("/is/image/{company}/A?wid=30"), headers);
     assert_eq!(ask("Stale", &[]).header("cache-control"), "public, max-age=3600, stale-while-revalidate=600");
@@ -346,10 +416,10 @@ fn times_to_live_and_conditional_requests() {
     assert_eq!(reply.status, 400, "{reply}");
 
     let path = images.join("A.jpg");
-    settle(&site.dir.path().join("images"));
     let date = "Sun, 06 Nov 1994 08:49:37 GMT";
     let time = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_900);
     File::options().append(true).open(&path).unwrap().set_modified(time).unwrap();
+    settle(&images);
     let dated = ask("Dated", &[]);
     assert_eq!(dated.header("last-modified"), date);
     assert!(!now.has("last-modified"));
@@ -391,8 +461,6 @@ fn memory_is_never_over_its_bound_and_may_be_none() {
 
 /// A daemon with a disk part.
 fn with_disk() -> Process {
-    let images = site.dir.path().join("images");
-    settle(&images);
     let mut process = Process::stopped("");
     process.configure(&format!("[cache]\ndisk = \"{}\"\nmemory = \"16MiB\"", cache_dir(&process).display()), "");
     process.run();
@@ -419,7 +487,6 @@ fn restart(process: &mut Process) {
 }
 
 /// The files of all entries.
-    settle(&images);
 fn entries(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for folder in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
@@ -684,6 +751,19 @@ fn a_read_only_disk_is_said_once_and_opened_when_it_can_be_written() {
     restart(&mut process);
     assert_eq!(get(&process.data, "/is/image/Co/A?wid=31").status, 200);
     assert_eq!((process.metric(RENDERS), process.metric(DISK_HITS)), (0, 1));
+
+    // An invalidation that could not be written down is, as soon as that can be done, even if nothing else is to be written.
+    small.remount("ro");
+    let refused = invalidate(&process.admin, r#"{"company": "Co"}"#);
+    assert_eq!(refused.status, 500, "{refused}");
+    process.until("not written", || readyz(&process).contains("not written: Read-only file system"));
+    small.remount("rw");
+    process.until("written again", || process.log().contains("the cache is written again"));
+    process.kill();
+    process.run();
+    wait_open(&process);
+    assert_eq!(get(&process.data, "/is/image/Co/A?wid=31").status, 200);
+    assert_eq!((process.metric(RENDERS), process.metric(DISK_HITS)), (1, 0), "what was invalidated stays dead");
     // Before the file system goes.
     assert_eq!(process.stop().code(), Some(0));
 }
@@ -736,86 +816,6 @@ fn a_directory_that_cannot_be_written_is_read_said_once_and_written_again() {
     assert_eq!((process.metric(RENDERS), process.metric(DISK_HITS)), (1, 0), "what was invalidated stays dead");
 }
 
-/// Many clients, more renditions than fit, and an end without warning in the middle of it, again and again: no bound is
-/// passed, and nothing but the right bytes is ever served.
-#[test]
-fn churn_and_sudden_ends_keep_every_bound_and_every_byte() {
-    const DISK_MAX: u64 = 16 << 20;
-    let mut random = SplitMix64::new("churn_and_sudden_ends");
-    let mut process = Process::stopped("");
-    let dir = cache_dir(&process);
-    // Noise, which no encoder makes small: a few hundred kB a rendition.
-    let noise = picture(Content::Noise, Size::new(700, 500), PixelFormat::RGB, &mut random);
-    let spec = EncodeSpec::Jpeg { quality: JpegQuality(100), chroma: Chroma::Full, progressive: false };
-    fs::write(process.dir.path().join("images/noise.jpg"), codec::encode(&noise, &spec).unwrap()).unwrap();
-    let cache = format!("[cache]\ndisk = \"{}\"\nmemory = \"16MiB\"\ndisk_size = \"16MiB\"", dir.display());
-    process.configure(&cache, "");
-    let known: Mutex<BTreeMap<u32, Vec<u8>>> = Mutex::default();
-    let (written_max, mut disk_hits, mut renders) = (Cell::new(0), 0, 0);
-    for round in 0..5 {
-        process.run();
-        wait_open(&process);
-        let (answers, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-        // Set whatever happens, or a failure would wait for its clients for ever.
-        struct Stop<'a>(&'a AtomicBool);
-        impl Drop for Stop<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
-        let end_after = 60 + random.within(0, 80) as usize;
-        std::thread::scope(|scope| {
-            let _stop = Stop(&stop);
-            for seed in 0..3 {
-                let (process, known, answers, stop) = (&process, &known, &answers, &stop);
-                let mut random = SplitMix64::new(&format!("round {round} client {seed}"));
-
-    // An invalidation that could not be written down is, as soon as that can be done, even if nothing else is to be written.
-    small.remount("ro");
-    let refused = invalidate(&process.admin, r#"{"company": "Co"}"#);
-    assert_eq!(refused.status, 500, "{refused}");
-    process.until("not written", || readyz(&process).contains("not written: Read-only file system"));
-    small.remount("rw");
-    process.until("written again", || process.log().contains("the cache is written again"));
-    process.kill();
-    process.run();
-    wait_open(&process);
-    assert_eq!(get(&process.data, "/is/image/Co/A?wid=31").status, 200);
-    assert_eq!((process.metric(RENDERS), process.metric(DISK_HITS)), (1, 0), "what was invalidated stays dead");
-                scope.spawn(move || {
-                    let mut client = Client::unix(&process.data);
-                    while !stop.load(Ordering::Relaxed) {
-                        let wid = 500 + random.within(0, 100);
-                        let request = head("GET", &format!("/is/image/Co/noise?wid={wid}&qlt=100,1"), &[]);
-                        if client.stream.write_all(request.as_bytes()).is_err() {
-                            return;
-                        }
-                        // It may end while it answers.
-                        let Some(reply) = client.try_reply(false) else { return };
-                        assert_eq!(reply.status, 200, "{reply}");
-                        let mut known = known.lock().unwrap();
-                        let right = known.entry(wid).or_insert_with(|| reply.body.clone());
-                        assert!(*right == reply.body, "wid={wid} in round {round} is not what it was");
-                        answers.fetch_add(1, Ordering::Relaxed);
-                    }
-                });
-            }
-            process.until("asked often enough", || {
-                // A walk that crosses a file's going and another one's coming counts both.
-                let walks = std::iter::repeat_with(|| bytes_below(&dir)).take(5);
-                let on_disk = walks.min().unwrap_or(0);
-                written_max.set(on_disk.max(written_max.get()));
-                let memory = process.metric("calotype_cache_memory_bytes");
-                assert!(on_disk <= DISK_MAX && memory <= 16 << 20, "{on_disk} bytes on disk, {memory} in memory");
-                answers.load(Ordering::Relaxed) >= end_after
-            });
-            (disk_hits, renders) = (disk_hits + process.metric(DISK_HITS), renders + process.metric(RENDERS));
-            assert_eq!(process.metric("calotype_cache_corrupt"), 0, "a file that was half written has no name");
-            // In the middle of it.
-            process.signal("KILL");
-        });
-        process.kill();
-    }
 #[test]
 fn a_directory_that_is_emptied_is_opened_anew() {
     let mut process = with_disk();
@@ -862,6 +862,73 @@ fn a_directory_that_is_emptied_is_opened_anew() {
     assert_eq!(process.log().matches("generations are lost").count(), 0, "{}", process.log());
 }
 
+/// Many clients, more renditions than fit, and an end without warning in the middle of it, again and again: no bound is
+/// passed, and nothing but the right bytes is ever served.
+#[test]
+fn churn_and_sudden_ends_keep_every_bound_and_every_byte() {
+    const DISK_MAX: u64 = 16 << 20;
+    let mut random = SplitMix64::new("churn_and_sudden_ends");
+    let mut process = Process::stopped("");
+    let dir = cache_dir(&process);
+    // Noise, which no encoder makes small: a few hundred kB a rendition.
+    let noise = picture(Content::Noise, Size::new(700, 500), PixelFormat::RGB, &mut random);
+    let spec = EncodeSpec::Jpeg { quality: JpegQuality(100), chroma: Chroma::Full, progressive: false };
+    fs::write(process.dir.path().join("images/noise.jpg"), codec::encode(&noise, &spec).unwrap()).unwrap();
+    let cache = format!("[cache]\ndisk = \"{}\"\nmemory = \"16MiB\"\ndisk_size = \"16MiB\"", dir.display());
+    process.configure(&cache, "");
+    let known: Mutex<BTreeMap<u32, Vec<u8>>> = Mutex::default();
+    let (written_max, mut disk_hits, mut renders) = (Cell::new(0), 0, 0);
+    for round in 0..5 {
+        process.run();
+        wait_open(&process);
+        let (answers, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        // Set whatever happens, or a failure would wait for its clients for ever.
+        struct Stop<'a>(&'a AtomicBool);
+        impl Drop for Stop<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let end_after = 60 + random.within(0, 80) as usize;
+        std::thread::scope(|scope| {
+            let _stop = Stop(&stop);
+            for seed in 0..3 {
+                let (process, known, answers, stop) = (&process, &known, &answers, &stop);
+                let mut random = SplitMix64::new(&format!("round {round} client {seed}"));
+                scope.spawn(move || {
+                    let mut client = Client::unix(&process.data);
+                    while !stop.load(Ordering::Relaxed) {
+                        let wid = 500 + random.within(0, 100);
+                        let request = head("GET", &format!("/is/image/Co/noise?wid={wid}&qlt=100,1"), &[]);
+                        if client.stream.write_all(request.as_bytes()).is_err() {
+                            return;
+                        }
+                        // It may end while it answers.
+                        let Some(reply) = client.try_reply(false) else { return };
+                        assert_eq!(reply.status, 200, "{reply}");
+                        let mut known = known.lock().unwrap();
+                        let right = known.entry(wid).or_insert_with(|| reply.body.clone());
+                        assert!(*right == reply.body, "wid={wid} in round {round} is not what it was");
+                        answers.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            process.until("asked often enough", || {
+                // A walk that crosses a file's going and another one's coming counts both.
+                let walks = std::iter::repeat_with(|| bytes_below(&dir)).take(5);
+                let on_disk = walks.min().unwrap_or(0);
+                written_max.set(on_disk.max(written_max.get()));
+                let memory = process.metric("calotype_cache_memory_bytes");
+                assert!(on_disk <= DISK_MAX && memory <= 16 << 20, "{on_disk} bytes on disk, {memory} in memory");
+                answers.load(Ordering::Relaxed) >= end_after
+            });
+            (disk_hits, renders) = (disk_hits + process.metric(DISK_HITS), renders + process.metric(RENDERS));
+            assert_eq!(process.metric("calotype_cache_corrupt"), 0, "a file that was half written has no name");
+            // In the middle of it.
+            process.signal("KILL");
+        });
+        process.kill();
+    }
     let known = known.into_inner().unwrap();
     let written_max = written_max.get();
     println!("{renders} renders, {disk_hits} hits on disk, {written_max} bytes there at most, {} targets", known.len());
