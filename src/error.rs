@@ -88,7 +88,12 @@ pub enum Error {
         /// The company's MaxPix, px.
         max: [u32; 2],
     },
-    /// No company or asset of that name.
+    /// No company of that name.
+    NoCompany {
+        /// The name as asked for, shortened.
+        name: String,
+    },
+    /// No asset of that name.
     NotFound {
         /// `Company/Asset` as asked for.
         id: String,
@@ -207,7 +212,8 @@ impl Error {
             | Self::MaxPix { .. }
             | Self::Refused { .. }
             | Self::Forbidden { .. } => Blame::Client,
-            Self::NotFound { .. }
+            Self::NoCompany { .. }
+            | Self::NotFound { .. }
             | Self::NoFile { .. }
             | Self::UnknownFormat { .. }
             | Self::BrokenSource { .. }
@@ -236,6 +242,7 @@ impl Error {
             Self::UnknownPreset { name } => Self::UnknownPreset { name: name.clone() },
             Self::Request { got, want } => Self::Request { got: got.clone(), want: want.clone() },
             Self::MaxPix { size, max } => Self::MaxPix { size: *size, max: *max },
+            Self::NoCompany { name } => Self::NoCompany { name: name.clone() },
             Self::NotFound { id } => Self::NotFound { id: id.clone() },
             Self::NoFile { id } => Self::NoFile { id: id.clone() },
             Self::Refused { because } => Self::Refused { because: *because },
@@ -297,6 +304,7 @@ impl fmt::Display for Error {
             Self::MaxPix { size: [w, h], max: [max_w, max_h] } => {
                 write!(f, "reply of {w}x{h} pixels is over MaxPix {max_w},{max_h}")
             }
+            Self::NoCompany { name } => write!(f, "no such company: {name}"),
             Self::NotFound { id } => write!(f, "no such image: {id}"),
             Self::NoFile { id } => write!(f, "no such file: {id}"),
             Self::Refused { because: Refusal::Obfuscation } => {

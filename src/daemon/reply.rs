@@ -203,7 +203,7 @@ pub(super) fn status(error: &Error, style: ErrorStyle) -> StatusCode {
         | Error::UnknownPreset { .. }
         | Error::Request { .. }
         | Error::MaxPix { .. } => StatusCode::BAD_REQUEST,
-        Error::NotFound { .. } | Error::NoFile { .. } => StatusCode::NOT_FOUND,
+        Error::NoCompany { .. } | Error::NotFound { .. } | Error::NoFile { .. } => StatusCode::NOT_FOUND,
         Error::Refused { .. } | Error::Forbidden { .. } => StatusCode::FORBIDDEN,
         Error::UnknownFormat { .. }
         | Error::BrokenSource { .. }
@@ -226,6 +226,7 @@ pub(super) fn status(error: &Error, style: ErrorStyle) -> StatusCode {
 fn words_for(error: &Error) -> (&'static str, &'static str) {
     match error {
         Error::Command { .. } => ("Bad command", "Correct the command's value."),
+        Error::NoCompany { .. } => ("Company not found", "Check the company's name; it is case-sensitive."),
         Error::UnknownCommand { .. } => ("Unknown command", "Correct the name, or remove the command."),
         Error::NotSupported { .. } => ("Not supported", "Remove the command, or use another value."),
         Error::UnknownPreset { .. } => ("Unknown preset", "Correct the name, or define the preset for this company."),

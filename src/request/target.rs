@@ -31,7 +31,7 @@ impl<'a> Target<'a> {
     /// client whose address may be known.
     ///
     /// # Errors
-    /// `NotFound`: no such company. `Refused`: the company's wrappers, rules or address filter. `Request`, `Command`: as
+    /// `NoCompany`. `Refused`: the company's wrappers, rules or address filter. `Request`, `Command`: as
     /// [`Object`]'s look-up, and what no path may hold.
     pub fn of_url(
         catalog: &'a Catalog,
@@ -217,7 +217,7 @@ impl<'a> Ruled<'a> {
         let ruling = match (catalog.companies.get(&asked), &catalog.default) {
             (Some(company), _) => company,
             (None, Some(default)) => default,
-            (None, None) => return Err(Error::NotFound { id: shortened(&asked) }),
+            (None, None) => return Err(Error::NoCompany { name: shortened(&asked) }),
         };
         let done = preprocess(ruling, context, path, query)?;
         let company = company(catalog, &first(&done.path)?)?;
@@ -277,9 +277,9 @@ const IN_VALUES: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'%').add(b'&').a
 /// The company of that name.
 ///
 /// # Errors
-/// `NotFound`.
+/// `NoCompany`.
 pub fn company<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Company> {
-    catalog.companies.get(name).ok_or_else(|| Error::NotFound { id: shortened(name) })
+    catalog.companies.get(name).ok_or_else(|| Error::NoCompany { name: shortened(name) })
 }
 
 /// The company that a path names.
@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(elements("/Co/a%2Fb/%2e%2E/c+d%20e"), ["a/b", "..", "c+d e"]);
         assert!(elements("/Co").is_empty());
         assert_eq!(elements("/Co//a"), ["", "a"]);
-        assert!(matches!(Target::of_url(&catalog, Context::Image, "/co/a", "", None), Err(Error::NotFound { .. })));
+        assert!(matches!(Target::of_url(&catalog, Context::Image, "/co/a", "", None), Err(Error::NoCompany { .. })));
     }
 
     #[test]

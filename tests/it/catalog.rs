@@ -157,8 +157,8 @@ fn objects_are_records_or_files() {
         ("/Loc/file", "", "file.tif file"),
         ("/Loc/file", "locale=fr", ""),
         ("/Strict/file", "", "file.tif file"),
-        ("/default/shared", "", "error: no such image: default"),
-        ("/nope/x", "", "error: no such image: nope"),
+        ("/default/shared", "", "error: no such company: default"),
+        ("/nope/x", "", "error: no such company: nope"),
     ] {
         assert_eq!(files(&catalog, path, query), want, "{path}?{query}");
     }
@@ -461,7 +461,7 @@ fn rules_rewrite_refuse_and_override() {
         ("/Rules/headed", "wid=30&$w=%0a%c3%a9", String::from("Rules/headed 30x20 X-Own=w is ?? X-More=1 X-More=2")),
         // A path that names no company is the default catalog's.
         ("/virtual/Open/B", "wid=30", String::from("Open/B 30x20")),
-        ("/other/Open/B", "wid=30", String::from("no such image: other")),
+        ("/other/Open/B", "wid=30", String::from("no such company: other")),
     ] {
         assert_eq!(answer(&catalog, path, query, None), want, "{path}?{query}");
     }

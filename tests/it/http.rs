@@ -457,7 +457,9 @@ fn pictures_come_with_all_their_headers() {
     // The company's own headers are on its errors too.
     let reply = site.get("/is/image/Co/Nope");
     assert_eq!((reply.status, reply.header("timing-allow-origin")), (404, "*"), "{reply}");
-    assert!(!site.get("/is/image/Nope/A").has("timing-allow-origin"));
+    let reply = site.get("/is/image/Nope/A");
+    assert!(!reply.has("timing-allow-origin"), "{reply}");
+    assert_eq!(reply.text().lines().take(2).collect::<Vec<_>>(), ["Company not found", "no such company: Nope"]);
 }
 
 #[test]

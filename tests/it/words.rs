@@ -262,7 +262,7 @@ fn errors_come_in_the_form_that_was_asked_for() {
             "text/xml; charset=utf-8",
             "<error title=\"Image not found\" message=\"no such image: Co/nope\"/>",
         ),
-        ("no/A?req=exists,json", 404, SCRIPT, "\"title\":\"Image not found\""),
+        ("no/A?req=exists,json", 404, SCRIPT, "\"title\":\"Company not found\""),
         ("Co/A?req=props,json&wid=%3C/script%3E", 400, SCRIPT, "\\u003c/script>"),
         ("Co/A?wid=x&req=validate,json", 400, SCRIPT, "s7jsonError"),
         ("Co/A?req=exists,json&handler=alert(1)//", 400, SCRIPT, "handler"),
