@@ -110,6 +110,12 @@ impl Encoding {
 }
 
 impl Kind {
+    /// As it stands behind `req=`.
+    pub fn keyword(self) -> &'static str {
+        // Each has its row.
+        ROWS.iter().find(|row| row.kind == Some(self)).map_or("", |row| row.name)
+    }
+
     /// Whether the reply is a picture.
     pub fn is_picture(self) -> bool {
         matches!(self, Self::Img | Self::Tmb | Self::Mask)

@@ -201,12 +201,16 @@ impl Service {
     /// Renders nothing.
     ///
     /// # Errors
-    /// As [`Self::head`].
+    /// As [`Self::head`]; `Command`: it asks for no picture.
     pub async fn explain(&self, request: &ImageRequest, deadline: Instant) -> Result<serde_json::Value> {
         self.by(deadline, async {
             let catalog = self.catalog();
             let target = request.target(&catalog)?;
             let commands = target.commands()?;
+            if !commands.req.kind.is_picture() {
+                let want = "img, tmb or mask: what is explained is how a picture is made";
+                return Err(Error::command("req", commands.req.kind.keyword(), want));
+            }
             let company = &*target.company;
             let (ask, decision) = self.ask(&target, &request.hints, &commands).await?;
             let (header, plan) = (ask.found.header, Arc::clone(&ask.plan));

@@ -390,6 +390,9 @@ fn every_route_method_and_status() {
             ("GET", "/v1/explain/Co/A?wid=300", only_admin, ""),
             ("GET", "/v1/explain/Co/A?wid=abc", if is_admin { 400 } else { 404 }, ""),
             ("GET", "/v1/explain/Co/Nope", 404, ""),
+            // No picture, so that there is nothing to explain.
+            ("GET", "/v1/explain/Co/A?req=props&bfc=on", if is_admin { 400 } else { 404 }, ""),
+            ("GET", "/v1/explain/Co/A?req=tmb", only_admin, ""),
             ("POST", "/v1/invalidate", if is_admin { 415 } else { 404 }, ""),
             ("GET", "/v1/invalidate", if is_admin { 405 } else { 404 }, if is_admin { "POST, OPTIONS" } else { "" }),
         ];
