@@ -62,6 +62,10 @@ pub const IGNORED_NAMES_MAX: usize = 16;
 pub const IGNORED_NAME_CHARS_MAX: usize = 32;
 /// Bytes of all request headers together: one that means nothing may be long without costing its client the picture.
 pub const HEADERS_BYTES_MAX: usize = 96 << 10;
+/// Headers of one request …
+pub const HEADERS_MAX: usize = 100;
+/// … and those that the parser reads, so that a few too many are refused with a reason.
+pub const HEADERS_PARSED_MAX: usize = 256;
 /// Bytes of one request's head that the parser may hold: room for a URL and headers that are over their ceilings, so
 /// that they are refused with a reason.
 pub const HEAD_BUFFER_BYTES_MAX: usize = 128 << 10;

@@ -110,7 +110,7 @@ fn described(status: StatusCode, body: Sent, meta: &FileMeta) -> Response<Sent> 
     insert(headers, ETAG, &*meta.etag);
     insert(headers, LAST_MODIFIED, httpdate::fmt_http_date(meta.last_modified));
     headers.insert(CACHE_CONTROL, reply::cache_control(meta.freshness));
-    headers.insert(reply::NO_SNIFFING.0, reply::NO_SNIFFING.1);
+    headers.insert(wire::NO_SNIFFING.0, wire::NO_SNIFFING.1);
     if let Some(ignored) = reply::ignored(&meta.ignored) {
         headers.insert(reply::IGNORED, ignored);
     }

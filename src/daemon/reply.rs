@@ -9,7 +9,7 @@ use hyper::{Response, StatusCode};
 use crate::config::ErrorStyle;
 use crate::error::Error;
 use crate::service::{Freshness, Manners, Meta, Rendition, Words, error_in_form};
-use crate::wire::{Body, Problem};
+use crate::wire::{Body, NO_SNIFFING, Problem};
 
 /// Names the commands that were ignored, so that a misspelt one does not look like success.
 pub(super) const IGNORED: HeaderName = HeaderName::from_static("x-image-serving-ignored");
@@ -163,7 +163,6 @@ pub(super) fn failure_in(error: &Error, style: ErrorStyle, manners: &Manners) ->
     if let Some((mime, body)) = error_in_form(title, &message, &manners.req) {
         *reply.body_mut() = Body::from(body);
         reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(mime));
-        reply.headers_mut().insert(NO_SNIFFING.0, NO_SNIFFING.1);
     } else if is_short {
         *reply.body_mut() = Body::from(format!("{title}\n"));
     }
@@ -183,10 +182,6 @@ pub(super) fn words(words: Words) -> Response<Body> {
     add_company_headers(headers, &words.headers);
     reply
 }
-
-/// A reply holds words of the client's: no browser may take it for a page.
-pub(super) const NO_SNIFFING: (HeaderName, HeaderValue) =
-    (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
 
 /// The words for an error; `detail` is its own text.
 pub(super) fn problem<'a>(error: &Error, detail: &'a str, style: ErrorStyle) -> Problem<'a> {
@@ -226,12 +221,12 @@ pub(super) fn status(error: &Error, style: ErrorStyle) -> StatusCode {
 fn words_for(error: &Error) -> (&'static str, &'static str) {
     match error {
         Error::Command { .. } => ("Bad command", "Correct the command's value."),
-        Error::NoCompany { .. } => ("Company not found", "Check the company's name; it is case-sensitive."),
         Error::UnknownCommand { .. } => ("Unknown command", "Correct the name, or remove the command."),
         Error::NotSupported { .. } => ("Not supported", "Remove the command, or use another value."),
         Error::UnknownPreset { .. } => ("Unknown preset", "Correct the name, or define the preset for this company."),
         Error::Request { .. } => ("Bad request", "Correct the URL or the body."),
         Error::MaxPix { .. } => ("Too large a reply", "Ask for a smaller picture, or raise the company's max_pix."),
+        Error::NoCompany { .. } => ("Company not found", "Check the company's name; it is case-sensitive."),
         Error::NotFound { .. } => ("Image not found", "Check company and asset; both are case-sensitive."),
         Error::NoFile { .. } => ("File not found", "Check company and file; both are case-sensitive."),
         Error::Refused { .. } => ("Request refused", "Ask the site's owner for a URL that is allowed."),

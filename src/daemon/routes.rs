@@ -95,7 +95,14 @@ pub(super) async fn answer(daemon: Arc<Daemon>, socket: Socket, request: Request
 async fn dispatch(daemon: &Daemon, socket: Socket, parts: &Parts, body: Incoming) -> Response<Sent> {
     let route = match refusal(socket, parts) {
         Ok(route) => route,
-        Err(refused) => return refused.map(Sent::Memory),
+        Err(mut refused) => {
+            // Of a picture or a file: its company's headers are on every reply.
+            let below = |root| parts.uri.path().strip_prefix(root).filter(|rest: &&str| rest.starts_with('/'));
+            if let Some(path) = [image::ROOT, content::ROOT].into_iter().find_map(below) {
+                reply::add_company_headers(refused.headers_mut(), &daemon.service.headers_below(path));
+            }
+            return refused.map(Sent::Memory);
+        }
     };
     // Probes and the owner's words are answered whether or not there is room for work.
     let room = route.is_work().then(|| daemon.open_requests.try_acquire()).transpose();

@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use super::grammar::{self, Strings};
 use super::preprocess::{Context, check_address, preprocess};
 use super::variables::Variables;
-use super::{Commands, MaskSource, Object, Req, Window, parse_strings, read};
+use super::{Commands, Kind, MaskSource, Object, Req, Thumb, Window, parse_strings};
 use crate::catalog::{Catalog, Company, Overrides, RuleHeader, SourceRoot};
 use crate::error::{Error, Result, shortened};
 use crate::pixel::Density;
@@ -112,11 +112,16 @@ impl<'a> Target<'a> {
         ruled_headers(&self.company, &self.headers, &commands.variables)
     }
 
-    /// What kind of reply is asked for, as far as that can be read.
-    pub fn req(&self) -> Req {
+    /// What is asked, as far as it can be read, where something in it is wrong.
+    pub fn readable(&self) -> Commands {
         let id = self.id();
         let (modifier, post_modifier) = self.object.modifiers();
-        noted(Strings { modifier, query: &self.query, post_modifier, object: &id }, &self.company)
+        let strings = Strings { modifier, query: &self.query, post_modifier, object: &id };
+        let mut commands = readable(strings, &self.company);
+        if commands.req.kind == Kind::Tmb {
+            commands.thumb = Some(Thumb::new(&self.company, self.object.record.map(|(_, record)| record)));
+        }
+        commands
     }
 
     /// Whether the URL's own commands can be read. Variables may come to mean anything.
@@ -251,24 +256,17 @@ pub(super) fn ruled_headers(company: &Company, rules: &[&RuleHeader], variables:
 
 /// What kind of reply a query asks for, as far as that can be read without knowing whose it is.
 pub fn lenient_req(query: &str) -> Req {
-    noted(Strings { query, ..Strings::default() }, &Company::new("", SourceRoot::Nothing))
+    readable(Strings { query, ..Strings::default() }, &Company::new("", SourceRoot::Nothing)).req
 }
 
-fn noted(strings: Strings<'_>, company: &Company) -> Req {
+fn readable(strings: Strings<'_>, company: &Company) -> Commands {
     let mut commands = Commands::default();
     // It ends where nothing more can be read; what was read before counts.
     drop(grammar::each_command(strings, company, &mut |name, value| {
-        let read = match name.to_ascii_lowercase().as_str() {
-            "req" => read::req,
-            "id" => read::id,
-            "handler" => read::handler,
-            _ => return Ok(()),
-        };
         // What is refused here is refused again where the request is read.
-        read(&mut commands, value).unwrap_or(());
-        Ok(())
+        commands.take(name, value, false, &mut Vec::new()).or(Ok(()))
     }));
-    commands.req
+    commands
 }
 
 /// What would mean something else inside a value.

@@ -78,7 +78,7 @@ impl<'a> Read<'a> {
     pub(super) fn req(&self) -> Req {
         match (&self.target, &self.commands) {
             (Ok(_), Ok(commands)) => commands.req.clone(),
-            (Ok(target), Err(_)) => target.req(),
+            (Ok(target), Err(_)) => target.readable().req,
             (Err(_), _) => request::lenient_req(&self.request.query),
         }
     }
@@ -87,16 +87,12 @@ impl<'a> Read<'a> {
     pub(super) fn manners(&self) -> Manners {
         match &self.target {
             Ok(target) => {
-                let commands = self.commands.as_ref();
-                let varies = |commands: &Commands| decide::varies_by(commands, &target.company);
+                let commands = self.commands.as_ref().map_or_else(|_| Cow::Owned(target.readable()), Cow::Borrowed);
                 Manners {
-                    varies_by: commands.map(varies).unwrap_or_default(),
-                    headers: match commands {
-                        Ok(commands) => target.headers(commands),
-                        Err(_) => target.headers(&Commands::default()),
-                    },
+                    varies_by: decide::varies_by(&commands, &target.company),
+                    headers: target.headers(&commands),
                     error_detail: target.company.error_detail,
-                    req: self.req(),
+                    req: commands.req.clone(),
                 }
             }
             Err(_) => Manners::of_company(self.catalog, self.request),

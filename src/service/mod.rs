@@ -348,6 +348,12 @@ impl Service {
         self.catalog().companies.get(company).map(|company| company.headers.clone()).unwrap_or_default()
     }
 
+    /// The headers of the company that a path names, still percent-encoded, for a refusal that looks at nothing else.
+    pub fn headers_below(&self, path: &str) -> Vec<(String, String)> {
+        let request = ImageRequest { path: path.to_owned(), ..ImageRequest::default() };
+        Manners::of_company(&self.catalog(), &request).headers
+    }
+
     /// How an error in the place of a reply to `request` is sent, as far as the request can be read.
     pub fn manners(&self, request: &ImageRequest) -> Manners {
         answers::Read::of(&self.catalog(), request).manners()

@@ -52,6 +52,7 @@ impl Connections {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_millis(limits::HEAD_MS_MAX))
+            .max_headers(limits::HEADERS_PARSED_MAX)
             .max_buf_size(limits::HEAD_BUFFER_BYTES_MAX);
         builder
             .http2()

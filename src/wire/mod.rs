@@ -16,7 +16,7 @@ use hyper::{Response, StatusCode};
 
 pub use body::Body;
 pub use connection::{Connections, Slot};
-pub use reply::{Problem, fit_to_method, no_content};
+pub use reply::{NO_SNIFFING, Problem, fit_to_method, no_content};
 
 use crate::limits;
 
@@ -40,19 +40,26 @@ pub fn check_head(parts: &Parts) -> Result<(), Box<Response<Body>>> {
             .reply(),
         ));
     }
-    let headers: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if headers > limits::HEADERS_BYTES_MAX {
-        return Err(Box::new(
-            Problem {
-                status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                title: "Headers too large",
-                detail: &format!("{headers} bytes of headers: at most {} are allowed", limits::HEADERS_BYTES_MAX),
-                advice: "Send fewer or shorter headers; cookies are not needed here.",
-            }
-            .reply(),
-        ));
+    let (headers, headers_max) = (parts.headers.len(), limits::HEADERS_MAX);
+    if headers > headers_max {
+        return Err(too_large(&format!("{headers} headers: at most {headers_max} are allowed")));
+    }
+    let bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let bytes_max = limits::HEADERS_BYTES_MAX;
+    if bytes > bytes_max {
+        return Err(too_large(&format!("{bytes} bytes of headers: at most {bytes_max} are allowed")));
     }
     Ok(())
+}
+
+fn too_large(detail: &str) -> Box<Response<Body>> {
+    let problem = Problem {
+        status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        title: "Headers too large",
+        detail,
+        advice: "Send fewer or shorter headers; cookies are not needed here.",
+    };
+    Box::new(problem.reply())
 }
 
 /// The request's own name if it is short and printable, else a fresh one of 16 hexadecimal digits.

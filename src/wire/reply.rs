@@ -1,6 +1,8 @@
 //! Replies that carry no picture: problems in plain text, and what a method does to a finished reply.
 
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Method, Response, StatusCode};
 
 use super::Body;
@@ -26,6 +28,7 @@ impl Problem<'_> {
         let headers = reply.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(NO_SNIFFING.0, NO_SNIFFING.1);
         reply
     }
 
@@ -34,6 +37,9 @@ impl Problem<'_> {
         format!("{}\n{}\n{}\n", self.title, self.detail, self.advice)
     }
 }
+
+/// For a reply that holds words of the client's: no browser may take it for a page.
+pub const NO_SNIFFING: (HeaderName, HeaderValue) = (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
 /// `OPTIONS`: the methods and nothing else.
 pub fn no_content(allow: &'static str) -> Response<Body> {

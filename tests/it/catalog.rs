@@ -521,7 +521,7 @@ fn rules_and_wrappers_bear_any_request() {
         if let Ok(target) = Target::of_url(&catalog, Context::Image, &path, &query, client) {
             answered += u32::from(target.commands().is_ok());
             // What else looks at a request bears the same.
-            let (req, checked, resolved) = (target.req(), target.check(), target.resolved());
+            let (req, checked, resolved) = (target.readable(), target.check(), target.resolved());
             let bytes_max = 4 * calotype::limits::QUERY_EXPANDED_BYTES_MAX;
             assert!(resolved.as_ref().is_ok_and(|text| text.len() < bytes_max) || resolved.is_err(), "{path}?{query}");
             drop((req, checked));

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use calotype::catalog::{Company, NetworkSignal};
 use calotype::decide::Hints;
+use calotype::limits;
 
 use crate::daemon::Process;
 use crate::http::{Client, Reply, Site, head, just_written, settle};
@@ -290,6 +291,10 @@ fn every_kind_of_reply_says_the_same_of_its_url() {
         let since = ask("GET", &[&format!("If-Modified-Since: {date}")]);
         assert_eq!(since.status, if row.dated { 304 } else { 200 }, "{target}: {since}");
         common(&since, "If-Modified-Since");
+        // The same URL with a value that cannot be read.
+        let bad = site.client().ask("GET", &format!("{target}&rotate=x"), row.asks);
+        assert_eq!((bad.status, bad.header("cache-control")), (400, "no-store"), "{bad}");
+        common(&bad, "400");
         // The same URL of an asset that is not there.
         let missing = target.replace("/A?", "/Nope?").replace("/big?", "/Nope?");
         for method in ["GET", "HEAD"] {
@@ -349,6 +354,43 @@ fn a_source_that_may_be_half_there_is_kept_for_a_minute_at_most() {
     settle(&images);
     let (long, ever) = ("public, max-age=36000", "public, max-age=31536000, immutable");
     assert_eq!(ask(), say([(long, true, false), (long, true, true), (ever, true, true), ("no-cache", true, false)]));
+}
+
+#[test]
+fn refusals_have_the_company_s_headers() {
+    let site = site(&[("Smart", |company| {
+        company.bfc = true;
+        company.headers.push((String::from("X-Robots-Tag"), String::from("noindex")));
+    })]);
+    let long = "x".repeat(limits::URL_BYTES_MAX);
+    let large = format!("Cookie: {}", "c".repeat(limits::HEADERS_BYTES_MAX));
+    for (root, company) in [("image", "Smart"), ("image", "%53mart"), ("content", "Smart"), ("image", "Nope")] {
+        let target = format!("/is/{root}/{company}/A?wid=30");
+        let ask = |method, target: &str, headers: &[&str]| site.client().ask(method, target, headers);
+        for (status, reply) in [
+            (405, ask("PUT", &target, &[])),
+            (414, ask("GET", &format!("{target}&.{long}"), &[])),
+            (431, ask("GET", &target, &[&large])),
+            (431, ask("GET", &target, &vec!["A: b"; limits::HEADERS_MAX])),
+        ] {
+            assert_eq!((reply.status, reply.header("cache-control")), (status, "no-store"), "{target}: {reply}");
+            let want = if company == "Nope" { ("", "") } else { ("*", "noindex") };
+            let got = (reply.header("timing-allow-origin"), reply.header("x-robots-tag"));
+            assert_eq!(got, want, "{target}: {reply}");
+            assert_eq!(reply.header("x-content-type-options"), "nosniff", "{target}: {reply}");
+        }
+    }
+    // Which request headers a reply depends on shows through the mistake beside it.
+    for (target, vary) in [
+        ("Co/A?wid=x", ""),
+        ("Co/A?wid=x&bfc=on&network=on&dpr=on", "Accept, Sec-CH-DPR, DPR, Save-Data, ECT"),
+        ("Smart/A?wid=30&rotate=x", "Accept"),
+        ("Smart/A?rotate=x&bfc=off", ""),
+        ("Smart/A?rotate=x&fmt=webp", ""),
+    ] {
+        let reply = site.get(&format!("/is/image/{target}"));
+        assert_eq!((reply.status, reply.header("vary")), (400, vary), "{target}: {reply}");
+    }
 }
 
 #[test]
