@@ -225,7 +225,7 @@ fn bits(sample: &Sample) -> f64 {
 
 /// What clients get for each case of the judging half.
 fn judge(corpus: &Path) {
-    let (product, cases, lines) = (Product::new(corpus), cases(corpus, false), at_height(corpus, HEIGHT));
+    let (product, cases, lines) = (Product::new(corpus), cases(corpus, false), at_height(corpus, false, HEIGHT));
     println!("\njudging half, qlt={QUALITY}; a candidate that is not smaller counts as nothing saved");
     println!("format, size | against cjpeg: bytes, score, worst, worse than -2 | against our JPEG: bytes, score");
     for accept in ["image/webp", "image/avif"] {

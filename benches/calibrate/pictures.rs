@@ -57,9 +57,9 @@ pub(crate) fn cases(corpus: &Path, fitting: bool) -> Vec<Case> {
     cases
 }
 
-/// The judging half once each, so that the rendition has so many lines.
-pub(crate) fn at_height(corpus: &Path, lines: u32) -> Vec<Case> {
-    let mut cases = cases(corpus, false);
+/// The pictures of one half once each, so that the rendition has so many lines.
+pub(crate) fn at_height(corpus: &Path, fitting: bool, lines: u32) -> Vec<Case> {
+    let mut cases = cases(corpus, fitting);
     cases.retain(|case| case.side <= 512);
     for case in &mut cases {
         let (_, Header { size: Size { w, h }, .. }) = source(case);

@@ -14,7 +14,7 @@ fn what_is_served_looks_like_the_jpeg_that_was_asked_for() {
     if !has_tool("cjpeg") || !has_tool("avifdec") {
         return;
     }
-    let cases = at_height(&corpus, 500);
+    let cases = at_height(&corpus, false, 500);
     assert!(cases.len() > 30, "{}", cases.len());
     let product = Product::new(&corpus);
     for (accept, saved_least) in [("image/webp", 0.2), ("image/avif", 0.35)] {
