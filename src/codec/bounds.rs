@@ -148,14 +148,15 @@ pub fn encode_bytes_max(size: Size, alpha: bool, spec: &EncodeSpec) -> u64 {
     let samples = if alpha { 4 } else { 3 };
     let filled = |to: u32| u64::from(size.w.next_multiple_of(to)) * u64::from(size.h.next_multiple_of(to));
     let pixels = match *spec {
-        // Three full-size rows' worth of samples, their blocks at 16 bits whatever the chroma; the bytes, in a vector
-        // that doubles, beside the blocks. The blocks once more, beside both files, is no more than that.
+        // Blocks of 16-bit coefficients and a word that says which are not 0, beside them a row of their samples, at most
+        // three times; the bytes, in a vector that doubles.
         EncodeSpec::Jpeg { quality, chroma, .. } => {
             let samples = match chroma {
                 Chroma::Full => 3 * filled(16),
                 Chroma::Half => filled(16) * 3 / 2,
             };
-            filled(16) * 9 + 3 * samples * u64::from(100 + u32::from(quality.0)) / 200
+            let row = u64::from(size.w.next_multiple_of(16)) * 24;
+            samples * 136 / 64 + row + 3 * samples * u64::from(100 + u32::from(quality.0)) / 200
         }
         // Interleaved, filtered, deflated, and put into chunks.
         EncodeSpec::Png => filled(1) * samples * 4,

@@ -1,34 +1,35 @@
-//! JPEG: our own walk over the markers, zune-jpeg for the pixels, jpeg-encoder for the way out.
+//! JPEG: our own walk over the markers, zune-jpeg for the pixels, our own encoder for the way out.
 //!
 //! One kind of file goes to jpeg-decoder instead: sequential, one component a scan. zune-jpeg 0.5.15 takes its blocks in
-//! the wrong order where chroma is subsampled, and does not notice a scan that is missing; jpeg-encoder writes just that
-//! kind when it optimises its tables.
+//! the wrong order where chroma is subsampled, and does not notice a scan that is missing; our own files are of that kind,
+//! since it is the smallest.
 //!
 //! The walk reads what stands before the first scan (size, components, EXIF, ICC, Adobe's colour transform) and
 //! bounds what the decoder may meet after it: a file with more than [`SCANS_MAX`] scans is cut before the next one,
 //! since every scan of a progressive file costs a visit to each block, however few bytes it has.
 //! Source: ITU-T T.81; Adobe TN 5116 for the APP14 segment; ICC.1:2010 B.4 for APP2.
 
+mod blocks;
+mod encode;
+mod huffman;
 mod progressive;
 
 use std::io::{BufRead, Seek};
 
-use jpeg_encoder::{
-    ChromaSubsamplingMethod, Encoder, EncodingError, ImageBuffer, JpegColorType, PixelDensity, SamplingFactor,
-};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
+pub(super) use self::encode::{encode, encode_interleaved};
 use crate::codec::bounds::JpegScans;
 use crate::codec::icc::{Profile, Space};
 use crate::codec::rows::{Depth, Layout, Rows};
-use crate::codec::{Beside, Facts, bounds, check_size, exif, mend, paths, read_error};
+use crate::codec::{Facts, bounds, check_size, exif, mend, read_error};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::pixel::{Chroma, Density, Image, Model, PixelFormat, Plane, Size};
-use crate::plan::{DecodeAs, JpegQuality};
+use crate::pixel::{Chroma, Density, Image, Model, PixelFormat, Size};
+use crate::plan::DecodeAs;
 
 const NAME: &str = "jpeg";
 /// Segments before the first scan.
@@ -383,140 +384,4 @@ pub(super) fn frame_size(bytes: &[u8]) -> Result<Size> {
 /// Where the bytes end that the decoder may see: at most [`SCANS_MAX`] scans.
 fn scans_end(bytes: &[u8]) -> usize {
     mend::scan_starts(bytes).get(SCANS_MAX).copied().unwrap_or(bytes.len())
-}
-
-/// Encodes grey, RGB or Y Cb Cr planes with the tables of T.81 Annex K, scaled by quality as libjpeg does.
-pub(super) fn encode(
-    image: &Image,
-    quality: JpegQuality,
-    chroma: Chroma,
-    progressive: bool,
-    beside: &Beside<'_>,
-) -> Result<Vec<u8>> {
-    // Adobe's files hold what is left of white, and so do all others.
-    let file = write(&Planes { image, inverts: true }, quality, chroma, |encoder| {
-        encoder.set_optimized_huffman_tables(true);
-        if let Some(density) = beside.output.density {
-            encoder.set_density(PixelDensity::dpi(density.whole_dpi()));
-        }
-        // A larger packet has no place in one segment, and few readers put several together.
-        if let Some(packet) = beside.xmp.filter(|packet| packet.len() <= XMP_BYTES_MAX) {
-            encoder.add_app_segment(1, [XMP_NAMESPACE, packet].concat())?;
-        }
-        for segment in paths::jpeg_segments(&beside.output.paths, image.size()) {
-            encoder.add_app_segment(13, segment)?;
-        }
-        beside.icc.map_or(Ok(()), |icc| encoder.add_icc_profile(icc))
-    })?;
-    if !progressive {
-        return Ok(file);
-    }
-    // The encoder's own knows no successive approximation, and is a tenth larger.
-    progressive::from_sequential(&file, beside.output.steps).ok_or_else(|| Error::Encode {
-        format: NAME,
-        reason: String::from("a sequential file that cannot be read again"),
-    })
-}
-
-/// Begins the segment of an XMP packet …
-const XMP_NAMESPACE: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
-/// … which has no more than this.
-const XMP_BYTES_MAX: usize = 65_533 - XMP_NAMESPACE.len();
-
-/// The same in one scan, with the tables of Annex K: what readers of TIFF expect.
-pub(super) fn encode_interleaved(image: &Image, quality: JpegQuality, chroma: Chroma) -> Result<Vec<u8>> {
-    let planes = Planes { image, inverts: false };
-    let mut bytes = write(&planes, quality, chroma, |encoder| {
-        encoder.set_optimized_huffman_tables(false);
-        Ok(())
-    })?;
-    // Where inks stand as they are, nothing is Adobe's. The segment of 16 bytes follows that of JFIF.
-    if bytes.get(20..24) == Some(&[0xff, 0xee, 0, 14]) {
-        bytes.drain(20..36);
-    }
-    Ok(bytes)
-}
-
-fn write(
-    planes: &Planes<'_>,
-    quality: JpegQuality,
-    chroma: Chroma,
-    set: impl FnOnce(&mut Encoder<&mut Vec<u8>>) -> Result<(), EncodingError>,
-) -> Result<Vec<u8>> {
-    let image = planes.image;
-    let refuse = |reason: &dyn std::fmt::Display| Error::Encode { format: NAME, reason: reason.to_string() };
-    if !(1..=100).contains(&quality.0) {
-        return Err(refuse(&format!("quality {}: expected 1 to 100", quality.0)));
-    }
-    if image.format().alpha || image.format().model == Model::Yuv {
-        return Err(refuse(&format!("planes of {:?}: expected opaque grey, RGB, Y Cb Cr or inks", image.format())));
-    }
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, quality.0);
-    encoder.set_sampling_factor(match chroma {
-        Chroma::Half if image.format().model != Model::Cmyk => SamplingFactor::R_4_2_0,
-        Chroma::Half | Chroma::Full => SamplingFactor::R_4_4_4,
-    });
-    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
-    set(&mut encoder).map_err(|e| refuse(&e))?;
-    encoder.encode_image(planes).map_err(|e| refuse(&e))?;
-    Ok(bytes)
-}
-
-/// Our planes as the encoder reads them: full-size Y Cb Cr rows. It averages chroma 2×2 itself; half-size chroma is
-/// doubled here, so that its average is the sample that was there.
-struct Planes<'i> {
-    image: &'i Image,
-    /// Inks are written as what is left of white.
-    inverts: bool,
-}
-
-impl ImageBuffer for &Planes<'_> {
-    fn get_jpeg_color_type(&self) -> JpegColorType {
-        match self.image.format().model {
-            Model::Grey => JpegColorType::Luma,
-            Model::Rgb | Model::Ycbcr(_) | Model::Yuv => JpegColorType::Ycbcr,
-            Model::Cmyk => JpegColorType::Cmyk,
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "`codec::encode` has checked that sides are below 65536")]
-    fn width(&self) -> u16 {
-        self.image.size().w as u16
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "`codec::encode` has checked that sides are below 65536")]
-    fn height(&self) -> u16 {
-        self.image.size().h as u16
-    }
-
-    fn fill_buffers(&self, y: u16, [out0, out1, out2, out3]: &mut [Vec<u8>; 4]) {
-        let y = usize::from(y);
-        let doubled = |plane: &Plane<u8>, out: &mut Vec<u8>| {
-            out.extend(plane.row(y / 2).iter().flat_map(|&v| [v, v]).take(self.image.size().w as usize));
-        };
-        match (self.image.format().model, self.image.planes()) {
-            (Model::Rgb, [r, g, b]) => {
-                let rgb = || r.row(y).iter().zip(g.row(y)).zip(b.row(y));
-                out0.extend(rgb().map(|((r, g), b)| jpeg_encoder::rgb_to_ycbcr(*r, *g, *b).0));
-                out1.extend(rgb().map(|((r, g), b)| jpeg_encoder::rgb_to_ycbcr(*r, *g, *b).1));
-                out2.extend(rgb().map(|((r, g), b)| jpeg_encoder::rgb_to_ycbcr(*r, *g, *b).2));
-            }
-            (Model::Ycbcr(Chroma::Half), [luma, cb, cr]) => {
-                out0.extend_from_slice(luma.row(y));
-                doubled(cb, out1);
-                doubled(cr, out2);
-            }
-            (Model::Cmyk, planes) if self.inverts => {
-                for (plane, out) in planes.iter().zip([out0, out1, out2, out3]) {
-                    out.extend(plane.row(y).iter().map(|v| 255 - v));
-                }
-            }
-            (_, planes) => {
-                for (plane, out) in planes.iter().zip([out0, out1, out2, out3]) {
-                    out.extend_from_slice(plane.row(y));
-                }
-            }
-        }
-    }
 }

@@ -222,7 +222,6 @@ pub fn versions() -> Vec<(&'static str, String)> {
     [
         "zune-jpeg",
         "jpeg-decoder",
-        "jpeg-encoder",
         "png",
         "image",
         "image-webp",

@@ -8,6 +8,7 @@ mod damage;
 mod extras;
 mod indexed;
 pub(crate) mod jpeg2000;
+mod jpeg_out;
 pub(crate) mod jpegxr;
 pub(crate) mod make;
 mod progressive;

@@ -54,7 +54,6 @@ const QUARANTINE: &[(&str, &str)] = &[
     ("png", "codec"),
     ("zune_jpeg", "codec"),
     ("zune_core", "codec"),
-    ("jpeg_encoder", "codec"),
     ("jpeg_decoder", "codec"),
     ("gif", "codec"),
     ("tiff", "codec"),
