@@ -24,7 +24,7 @@ use zune_jpeg::JpegDecoder;
 pub(super) use self::encode::{encode, encode_interleaved};
 use crate::codec::bounds::JpegScans;
 use crate::codec::icc::{Profile, Space};
-use crate::codec::rows::{Depth, Layout, Rows};
+use crate::codec::rows::{self, Layout};
 use crate::codec::{Facts, bounds, check_size, exif, mend, read_error};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -273,10 +273,9 @@ pub(super) fn decode(bytes: &[u8], facts: &Facts, decode_as: DecodeAs) -> Result
         Colour::Cmyk if inverted => samples.iter_mut().for_each(|v| *v = 255 - *v),
         Colour::Cmyk | Colour::Grey | Colour::Ycbcr | Colour::Rgb => {}
     }
-    let mut rows = Rows::new(facts.stored, layout, Depth::Eight, facts.profile.as_ref());
-    rows.put8(0, &samples);
+    let image = rows::image8(facts.stored, layout, facts.profile.as_ref(), &samples);
     drop(samples);
-    Ok(exif::turn(rows.finish(), facts.orientation))
+    Ok(exif::turn(image, facts.orientation))
 }
 
 /// The decoder's interleaved samples. A file that ends early or turns to nonsense gives the part before that, and

@@ -162,6 +162,16 @@ impl Rows {
     }
 }
 
+/// The picture of all its 8-bit samples at once. Planes that they go to as they are, are not filled with zeros before.
+pub(super) fn image8(size: Size, layout: Layout, profile: Option<&Profile>, samples: &[u8]) -> Image {
+    if profile.is_none() && layout != Layout::Cmyk {
+        return Image::from_interleaved(size, layout.planes(), samples);
+    }
+    let mut rows = Rows::new(size, layout, Depth::Eight, profile);
+    rows.put8(0, samples);
+    rows.finish()
+}
+
 /// 16 bits to 8, to the nearest: `round(v · 255 / 65535)`.
 #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
 pub(super) fn to_8(v: u16) -> u8 {

@@ -12,7 +12,7 @@ use image::codecs::webp::WebPDecoder;
 use crate::codec::bounds::{self, WebpKind};
 use crate::codec::ffi::libwebp::{self, Samples, Settings};
 use crate::codec::icc::{Profile, Space};
-use crate::codec::rows::{Depth, Layout, Rows};
+use crate::codec::rows::{self, Depth, Layout, Rows};
 use crate::codec::{Facts, check_size, exif, read_error};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -185,8 +185,13 @@ pub(super) fn decode(bytes: &[u8], facts: &Facts) -> Result<Image> {
         }
         samples.truncate(good_rows * row_bytes);
     }
-    let mut rows = Rows::new(facts.stored, layout, Depth::Eight, facts.profile.as_ref());
-    rows.put8(0, &samples);
+    let image = if good_rows == facts.stored.h as usize {
+        rows::image8(facts.stored, layout, facts.profile.as_ref(), &samples)
+    } else {
+        let mut rows = Rows::new(facts.stored, layout, Depth::Eight, facts.profile.as_ref());
+        rows.put8(0, &samples);
+        rows.finish_damaged(good_rows)
+    };
     drop(samples);
     Ok(exif::turn(rows.finish_damaged(good_rows), facts.orientation))
 }

@@ -1,7 +1,12 @@
 //! Interleaved samples into planes and back: plain loops, which compilers turn into shuffles where the processor has them.
 //!
 //! Three bytes a pixel take instructions that not every x86-64 has, so these loops are compiled twice.
-#![allow(unsafe_code, reason = "vector instructions, called where the processor has been seen to have them")]
+#![allow(
+    unsafe_code,
+    reason = "vector instructions, where the processor has been seen to have them; planes written once"
+)]
+
+use std::mem::MaybeUninit;
 
 /// Deals interleaved samples out to their planes: sample `c` of pixel `i` is `pixels[N * i + c]`.
 ///
@@ -10,16 +15,21 @@
 pub fn deal<const N: usize>(pixels: &[u8], planes: [&mut [u8]; N]) {
     let len = pixels.len() / N;
     assert!(planes.iter().all(|plane| plane.len() == len), "planes of {len} samples");
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
-        #[target_feature(enable = "avx2")]
-        fn with_avx2<const N: usize>(pixels: &[u8], planes: [&mut [u8]; N]) {
-            deal_out(pixels, planes);
-        }
-        // SAFETY: this processor has AVX2.
-        return unsafe { with_avx2(pixels, planes) };
+    deal_as(pixels, planes, |v| v);
+}
+
+/// The same into planes of their own, of as many samples as there are whole pixels, which are written once: not filled with
+/// zeros before.
+pub fn dealt<const N: usize>(pixels: &[u8]) -> [Vec<u8>; N] {
+    let len = pixels.len() / N;
+    let mut planes = [const { Vec::new() }; N].map(|_: Vec<u8>| Vec::with_capacity(len));
+    let spare = planes.each_mut().map(|plane| &mut plane.spare_capacity_mut()[..len]);
+    deal_as(pixels, spare, MaybeUninit::new);
+    for plane in &mut planes {
+        // SAFETY: `deal_as` has written to all of the first `len` samples: there are that many whole pixels.
+        unsafe { plane.set_len(len) };
     }
-    deal_out(pixels, planes);
+    planes
 }
 
 /// The opposite of [`deal`].
@@ -41,19 +51,33 @@ pub fn gather<const N: usize>(planes: [&[u8]; N], pixels: &mut [u8]) {
     gather_up(planes, pixels);
 }
 
+/// Sample by sample by way of `as_sample`, one to each element of the planes.
+fn deal_as<const N: usize, T>(pixels: &[u8], planes: [&mut [T]; N], as_sample: impl Fn(u8) -> T) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        #[target_feature(enable = "avx2")]
+        fn with_avx2<const N: usize, T>(pixels: &[u8], planes: [&mut [T]; N], as_sample: impl Fn(u8) -> T) {
+            deal_out(pixels, planes, as_sample);
+        }
+        // SAFETY: this processor has AVX2.
+        return unsafe { with_avx2(pixels, planes, as_sample) };
+    }
+    deal_out(pixels, planes, as_sample);
+}
+
 #[inline(always)]
-fn deal_out<const N: usize>(pixels: &[u8], mut planes: [&mut [u8]; N]) {
+fn deal_out<const N: usize, T>(pixels: &[u8], mut planes: [&mut [T]; N], as_sample: impl Fn(u8) -> T) {
     match &mut planes[..] {
         [a, b, c] => {
             let planes = a.iter_mut().zip(b.iter_mut()).zip(c.iter_mut());
             for (pixel, ((a, b), c)) in pixels.as_chunks::<3>().0.iter().zip(planes) {
-                [*a, *b, *c] = *pixel;
+                [*a, *b, *c] = [as_sample(pixel[0]), as_sample(pixel[1]), as_sample(pixel[2])];
             }
         }
         planes => {
             for (c, plane) in planes.iter_mut().enumerate() {
                 for (v, pixel) in plane.iter_mut().zip(pixels.as_chunks::<N>().0) {
-                    *v = pixel[c];
+                    *v = as_sample(pixel[c]);
                 }
             }
         }
@@ -80,20 +104,30 @@ fn gather_up<const N: usize>(planes: [&[u8]; N], pixels: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{deal, gather};
+    use super::{deal, deal_out, dealt, gather, gather_up};
 
+    fn plainly<const N: usize>(pixels: &[u8], planes: [&mut [u8]; N]) {
+        deal_out(pixels, planes, |v| v);
+    }
+
+    /// By the processor's instructions, and by those that every one has.
     fn check<const N: usize>(len: usize) {
         let pixels: Vec<u8> = (0..N * len).map(|i| (i * 7 + i / 251).to_le_bytes()[0]).collect();
-        let mut planes = vec![vec![0xaa; len]; N];
-        let mut rest = planes.iter_mut();
-        deal(&pixels, std::array::from_fn::<&mut [u8], N, _>(|_| rest.next().unwrap()));
-        for (c, plane) in planes.iter().enumerate() {
-            let want: Vec<u8> = pixels.chunks_exact(N).map(|pixel| pixel[c]).collect();
-            assert_eq!(*plane, want, "plane {c} of {N}, {len} pixels");
+        for deal in [deal::<N>, plainly::<N>] {
+            let mut planes = vec![vec![0xaa; len]; N];
+            let mut rest = planes.iter_mut();
+            deal(&pixels, std::array::from_fn::<&mut [u8], N, _>(|_| rest.next().unwrap()));
+            for (c, plane) in planes.iter().enumerate() {
+                let want: Vec<u8> = pixels.chunks_exact(N).map(|pixel| pixel[c]).collect();
+                assert_eq!(*plane, want, "plane {c} of {N}, {len} pixels");
+            }
+            assert_eq!(dealt::<N>(&pixels).as_slice(), planes);
+            for gather in [gather::<N>, gather_up::<N>] {
+                let mut back = vec![0xaa; N * len];
+                gather(std::array::from_fn::<&[u8], N, _>(|c| planes[c].as_slice()), &mut back);
+                assert_eq!(back, pixels, "{N} planes, {len} pixels");
+            }
         }
-        let mut back = vec![0xaa; N * len];
-        gather(std::array::from_fn::<&[u8], N, _>(|c| planes[c].as_slice()), &mut back);
-        assert_eq!(back, pixels, "{N} planes, {len} pixels");
     }
 
     #[test]

@@ -307,22 +307,15 @@ impl Image {
         assert!(!format.is_half(1), "half-size chroma is never interleaved");
         let n = format.planes();
         assert_eq!(data.len(), size.samples() * n);
-        let mut image = Self::new(size, format);
-        match n {
-            1 => image.planes[0].data.copy_from_slice(data),
-            3 => {
-                let [r, g, b] = image.planes.as_mut_slice() else { unreachable!("three planes") };
-                interleave::deal(data, [&mut r.data, &mut g.data, &mut b.data]);
-            }
-            _ => {
-                for (c, plane) in image.planes.iter_mut().enumerate() {
-                    for (px, v) in data.chunks_exact(n).zip(&mut plane.data) {
-                        *v = px[c];
-                    }
-                }
-            }
-        }
-        image
+        let planes: Vec<Vec<u8>> = match n {
+            1 => vec![data.to_vec()],
+            2 => interleave::dealt::<2>(data).into(),
+            3 => interleave::dealt::<3>(data).into(),
+            4 => interleave::dealt::<4>(data).into(),
+            _ => interleave::dealt::<5>(data).into(),
+        };
+        let planes = planes.into_iter().map(|plane| Plane::from_vec(size, plane)).collect();
+        Self::from_planes(size, format, planes)
     }
 
     /// The samples interleaved, `planes` bytes a pixel, appended to nothing: `w · h · planes` bytes.
