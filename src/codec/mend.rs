@@ -24,7 +24,7 @@ pub(super) fn scan_starts(bytes: &[u8]) -> Vec<usize> {
 /// Offset and kind of the next marker that has a segment (or ends the picture) from `at` on.
 fn next_marker(bytes: &[u8], mut at: usize) -> Option<(usize, u8)> {
     loop {
-        at += bytes.get(at..)?.iter().position(|&b| b == 0xff)?;
+        at += memchr::memchr(0xff, bytes.get(at..)?)?;
         match *bytes.get(at + 1)? {
             // Fill: the next byte may be the marker's first.
             0xff => at += 1,

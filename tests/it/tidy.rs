@@ -55,6 +55,7 @@ const QUARANTINE: &[(&str, &str)] = &[
     ("zune_jpeg", "codec"),
     ("zune_core", "codec"),
     ("jpeg_decoder", "codec"),
+    ("memchr", "codec"),
     ("gif", "codec"),
     ("tiff", "codec"),
     ("libaom_sys", "codec/ffi"),
