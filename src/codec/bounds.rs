@@ -170,8 +170,8 @@ pub fn encode_bytes_max(size: Size, alpha: bool, spec: &EncodeSpec) -> u64 {
         EncodeSpec::Tiff { .. } => filled(1) * samples * 5 + (8 << 20),
         // The histogram and what is made of it; indices, packed, deflated or in codes of 12 bits, in buffers that grow.
         EncodeSpec::Png8 { .. } | EncodeSpec::Gif { .. } => filled(1) * 6 + (24 << 20),
-        // Interleaved, libwebp's ARGB, its Y U V, modes and levels: 12. Tokens of 16 bits, at the finest quality as
-        // many as coefficients and signs, and the bytes, in buffers that grow. Alpha is a lossless picture
+        // Y U V of grey, or copied under alpha, libwebp's modes and levels: at most 12. Tokens of 16 bits, at the finest
+        // quality as many as coefficients and signs, and the bytes, in buffers that grow. Alpha is a lossless picture
         // of its own.
         EncodeSpec::Webp { quality } => {
             let tokens = match quality.0 {

@@ -3,6 +3,7 @@
 //! Of an animation the first page is taken. EXIF is looked for after the pixels, where the format puts it; the walk
 //! only jumps from chunk to chunk. Source: RFC 9649, 2.
 
+use std::borrow::Cow;
 use std::hash::Hasher;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 
@@ -193,7 +194,7 @@ pub(super) fn decode(bytes: &[u8], facts: &Facts) -> Result<Image> {
         rows.finish_damaged(good_rows)
     };
     drop(samples);
-    Ok(exif::turn(rows.finish_damaged(good_rows), facts.orientation))
+    Ok(exif::turn(image, facts.orientation))
 }
 
 fn hash(row: &[u8]) -> u64 {
@@ -272,14 +273,11 @@ pub(super) fn encode(image: &Image, WebpQuality(hundredths): WebpQuality, method
     let planes = match (image.format().model, image.planes()) {
         (Model::Grey, [grey, ..]) => {
             let chroma = grey.size().half();
-            let neutral = Plane::from_vec(chroma, vec![128; chroma.samples()]);
-            [
-                Plane::from_vec(grey.size(), grey.data().iter().map(|&v| video_luma(v)).collect()),
-                neutral.clone(),
-                neutral,
-            ]
+            let luma = Plane::from_vec(grey.size(), grey.data().iter().map(|&v| video_luma(v)).collect());
+            let neutral = || Cow::Owned(Plane::from_vec(chroma, vec![128; chroma.samples()]));
+            [Cow::Owned(luma), neutral(), neutral()]
         }
-        (Model::Yuv, [y, u, v, ..]) => [y.clone(), u.clone(), v.clone()],
+        (Model::Yuv, [y, u, v, ..]) => [y, u, v].map(Cow::Borrowed),
         (_, _) => return Err(refuse(&format!("planes of {:?}: expected grey or Y U V", image.format()))),
     };
     let alpha = image.alpha().filter(|_| !image.is_opaque());

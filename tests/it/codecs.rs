@@ -110,6 +110,29 @@ fn lossless_formats_come_back_exactly() {
     }
 }
 
+/// libwebp is lent planes to which it could write: it never does.
+#[test]
+fn planes_stay_as_they_are() {
+    let size = Size::new(75, 53);
+    for format in [PixelFormat::GREY, PixelFormat::RGB, PixelFormat::RGBA] {
+        let mut image = computed(size, format);
+        if let Some(alpha) = format.alpha_plane() {
+            // Colours under it are what libwebp would change.
+            image.planes_mut()[alpha].data_mut()[..53 * 40].fill(0);
+        }
+        for quality in [0, 7500, 10_000] {
+            let spec = EncodeSpec::Webp { quality: WebpQuality(quality) };
+            let image = as_stored(&image, &spec);
+            let before: Vec<Vec<u8>> = image.planes().iter().map(|plane| plane.data().to_vec()).collect();
+            for method in 0..=6 {
+                codec::encode_at(&image, &spec, method).expect("bytes");
+                let is_same = image.planes().iter().zip(&before).all(|(plane, before)| plane.data() == *before);
+                assert!(is_same, "{format:?} {quality} by method {method}");
+            }
+        }
+    }
+}
+
 #[test]
 fn lossy_formats_come_back_close() {
     let size = Size::new(123, 77);

@@ -1,15 +1,16 @@
 //! libwebp's encoder: planes of one picture in, a WebP file out, on the calling thread.
 
+use std::borrow::Cow;
 use std::ffi::{c_int, c_void};
 
 use libwebp_sys as webp;
 
 use crate::pixel::{Plane, Size};
 
-/// Samples as libwebp encodes them. It may change those under an alpha of 0.
+/// Samples as libwebp encodes them. It changes those under an alpha of 0: what is lent is copied then.
 pub(in crate::codec) enum Samples<'p> {
     /// Lossy: Y of 16 to 235, U and V of 16 to 240 at half size, alpha at full size.
-    Yuv { planes: [Plane<u8>; 3], alpha: Option<&'p Plane<u8>> },
+    Yuv { planes: [Cow<'p, Plane<u8>>; 3], alpha: Option<&'p Plane<u8>> },
     /// Lossless: `a << 24 | r << 16 | g << 8 | b` by rows.
     Argb { size: Size, pixels: Vec<u32> },
 }
@@ -51,7 +52,12 @@ pub(in crate::codec) fn encode(mut samples: Samples<'_>, settings: Settings) -> 
             (picture.width, picture.height) = (int(y.size().w)?, int(y.size().h)?);
             (picture.y_stride, picture.uv_stride) = (picture.width, int(u.size().w)?);
             picture.colorspace = webp::WebPEncCSP::WEBP_YUV420;
-            [picture.y, picture.u, picture.v] = [y, u, v].map(|plane| plane.data_mut().as_mut_ptr());
+            let planes = [y, u, v];
+            [picture.y, picture.u, picture.v] = match alpha {
+                // Read alone: without alpha nothing but `show_compressed`, which stays off, writes to them.
+                None => planes.map(|plane| plane.data().as_ptr().cast_mut()),
+                Some(_) => planes.map(|plane| plane.to_mut().data_mut().as_mut_ptr()),
+            };
             if let Some(alpha) = alpha {
                 picture.colorspace = webp::WebPEncCSP::WEBP_YUV420A;
                 // Read alone: libwebp changes colours by alpha, never alpha itself.
@@ -69,8 +75,9 @@ pub(in crate::codec) fn encode(mut samples: Samples<'_>, settings: Settings) -> 
     picture.writer = Some(append);
     picture.custom_ptr = (&raw mut bytes).cast();
     // SAFETY: both structures are initialised; every plane has the rows that width, height and stride say
-    // (`pixel::Plane` holds that for planes, `webp::encode` makes `w · h` pixels), is not read from here meanwhile and
-    // outlives the call, and so does `bytes`. The picture owns nothing that would have to be given back.
+    // (`pixel::Plane` holds that for planes, `webp::encode` makes `w · h` pixels) and outlives the call, and so does
+    // `bytes`. What it writes to is ours alone; what is lent it only reads, as said above. The picture owns nothing that
+    // would have to be given back.
     let is_encoded = unsafe { webp::WebPEncode(&raw const config, &raw mut picture) != 0 };
     drop(samples);
     if is_encoded { Ok(bytes) } else { Err(format!("libwebp: {:?}", picture.error_code)) }
