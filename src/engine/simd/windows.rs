@@ -123,20 +123,31 @@ impl Prepared {
     /// The windows of `axis`, remembered: pictures of one size and one preset come in crowds, and tables cost as much
     /// as a good part of a small resize.
     pub(super) fn of(kernel: Kernel, axis: &Axis) -> Rc<Self> {
-        const TABLES_MAX: usize = 8;
+        // As many as a page of renditions takes: two axes, or four with chroma, for each size that it shows.
+        const TABLES_MAX: usize = 32;
+        // Of one table, and of all together: with pairs and fixed-point ones a weight takes up to 16 bytes.
         const WEIGHTS_MAX: usize = 1 << 18;
+        const WEIGHTS_KEPT_MAX: usize = 1 << 20;
         thread_local! {
             static TABLES: RefCell<VecDeque<(Kernel, Axis, Rc<Prepared>)>> = const { RefCell::new(VecDeque::new()) };
         }
         TABLES.with_borrow_mut(|tables| {
-            if let Some((.., known)) = tables.iter().find(|(k, a, _)| *k == kernel && a == axis) {
-                return known.clone();
+            if let Some(at) = tables.iter().position(|(k, a, _)| *k == kernel && a == axis) {
+                // What was asked for last stays longest.
+                tables.make_contiguous()[..=at].rotate_right(1);
+                return tables[0].2.clone();
             }
             let taps = Taps::new(kernel, axis);
             let prepared = Rc::new(Self::new((0..taps.dst_len()).map(|i| taps.window(i))));
             if prepared.float.count() <= WEIGHTS_MAX {
-                tables.truncate(TABLES_MAX - 1);
                 tables.push_front((kernel, *axis, prepared.clone()));
+                let mut weights = 0;
+                let fits = |(.., table): &(Kernel, Axis, Rc<Self>)| {
+                    weights += table.float.count();
+                    weights <= WEIGHTS_KEPT_MAX
+                };
+                let kept = tables.iter().take(TABLES_MAX).map(fits).take_while(|fits| *fits).count();
+                tables.truncate(kept);
             }
             prepared
         })
@@ -205,4 +216,34 @@ fn fixed(float: &Windows<f32>, largest: f32, gain: f32) -> Fixed {
         windows.push(first, pairs.iter().map(|[even, odd]| pair_of(*even, *odd)));
     }
     Fixed { windows, bits, gain, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(dst: u32) -> Rc<Prepared> {
+        Prepared::of(Kernel::Sharp2, &Axis::whole(1000, dst))
+    }
+
+    #[test]
+    fn tables_that_are_asked_for_are_kept() {
+        let first: Vec<_> = (1..=32).map(table).collect();
+        let is_kept = |dst: u32| Rc::ptr_eq(&first[dst as usize - 1], &table(dst));
+        assert!((1..=32).all(is_kept), "all of them, in turn");
+        // One more takes the place of what was asked for longest ago.
+        assert!(is_kept(1));
+        table(33);
+        assert!(is_kept(1) && (3..=32).all(is_kept));
+        assert!(!is_kept(2));
+    }
+
+    #[test]
+    fn large_tables_leave_together() {
+        let long = |dst| Prepared::of(Kernel::Sharp2, &Axis::whole(20_000, dst));
+        let first = long(15_000);
+        assert!(Rc::ptr_eq(&first, &long(15_000)), "{} weights", first.float.count());
+        (15_001..15_020).for_each(|dst| drop(long(dst)));
+        assert!(!Rc::ptr_eq(&first, &long(15_000)));
+    }
 }
