@@ -3,8 +3,9 @@
 //! Kernels are written once, over 512-bit vectors ([`lanes`]), and compiled for each [`Level`]; which one runs is decided
 //! at run time, by values that prove the CPU has it. `load`, both resizes and `pack` are one walk over the source, a
 //! strip of output rows at a time, and so are both halves of the unsharp mask; the other passes work row by row.
-//! Invariants: synchronous, on the calling thread; no whole-picture intermediate but the passes' 8-bit results; scratch
-//! memory belongs to the thread and is used again.
+//! Invariants: synchronous, on the calling thread; no whole-picture intermediate but the passes' 8-bit results. The strips
+//! of the resizes and the ring of the unsharp mask belong to the thread and are used again; a pass that needs no more than
+//! a few rows, or the ring of a disc, takes them anew each time.
 #![allow(unsafe_code, reason = "vector instructions, each behind a value that proves the CPU has them")]
 
 #[cfg(target_arch = "x86_64")]
