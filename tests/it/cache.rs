@@ -751,19 +751,6 @@ fn a_read_only_disk_is_said_once_and_opened_when_it_can_be_written() {
     restart(&mut process);
     assert_eq!(get(&process.data, "/is/image/Co/A?wid=31").status, 200);
     assert_eq!((process.metric(RENDERS), process.metric(DISK_HITS)), (0, 1));
-
-    // An invalidation that could not be written down is, as soon as that can be done, even if nothing else is to be written.
-    small.remount("ro");
-    let refused = invalidate(&process.admin, r#"{"company": "Co"}"#);
-    assert_eq!(refused.status, 500, "{refused}");
-    process.until("not written", || readyz(&process).contains("not written: Read-only file system"));
-    small.remount("rw");
-    process.until("written again", || process.log().contains("the cache is written again"));
-    process.kill();
-    process.run();
-    wait_open(&process);
-    assert_eq!(get(&process.data, "/is/image/Co/A?wid=31").status, 200);
-    assert_eq!((process.metric(RENDERS), process.metric(DISK_HITS)), (1, 0), "what was invalidated stays dead");
     // Before the file system goes.
     assert_eq!(process.stop().code(), Some(0));
 }
