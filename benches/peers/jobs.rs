@@ -53,6 +53,13 @@ impl Job {
         Self { queries, ..self.clone() }
     }
 
+    /// The same for calotype, and for sharp with the method of libwebp that calotype has; by itself it takes 4.
+    fn by_our_method(&self, name: &'static str, what: &'static str) -> Self {
+        let options = json!({"quality": 80, "effort": 3});
+        let wanted = self.wanted.iter().map(|wanted| Wanted { options: options.clone(), ..wanted.clone() }).collect();
+        Self { name, what, wanted, ..self.clone() }
+    }
+
     /// Whether it takes a decoder of AVIF to judge it.
     pub(crate) fn is_avif(&self) -> bool {
         self.wanted.iter().any(|wanted| wanted.format == "avif")
@@ -84,13 +91,11 @@ const ANEW: &str = "cache=off,off";
 pub(crate) fn all(sources: &Sources) -> Vec<Job> {
     let query = |query: &str| vec![format!("{query}&{ANEW}")];
     let wanted = |format, options| Wanted { sharpen: None, format, options, may_shrink: true };
-    let sharpened = |options| {
-        let sharpen = Some(json!({"sigma": 0.6, "m1": 1, "m2": 2}));
-        vec![Wanted { sharpen, ..wanted("webp", options) }]
-    };
     let usual = json!({"quality": 80});
-    // calotype's method of libwebp; by itself sharp takes 4.
-    let as_ours = json!({"quality": 80, "effort": 3});
+    let sharpened = || {
+        let sharpen = Some(json!({"sigma": 0.6, "m1": 1, "m2": 2}));
+        vec![Wanted { sharpen, ..wanted("webp", usual.clone()) }]
+    };
     let job = |name, what, files: &[String], queries, wanted, score| Job {
         name,
         what,
@@ -102,16 +107,20 @@ pub(crate) fn all(sources: &Sources) -> Vec<Job> {
     let fanout: Vec<(u32, &'static str)> =
         [320, 640, 960, 1280].into_iter().flat_map(|width| [(width, "jpeg"), (width, "webp")]).collect();
     let photos = &sources.photos;
+    let one = job("1", "500 px high, sharpened, WebP 80", photos, query(SHARPENED), sharpened(), Score::Not);
+    let doubled = query(&format!("{SHARPENED}&dpr=on,2"));
+    let four = job("4", "job 1 with `dpr=on,2`: 1000 px high", photos, doubled, sharpened(), Score::Not);
+    let five = job(
+        "5",
+        "PNG with alpha, 500 px high, WebP 80 with alpha",
+        &sources.alpha,
+        query("hei=500&fmt=webp-alpha&qlt=80"),
+        vec![wanted("webp", usual.clone())],
+        Score::AsIs,
+    );
     let mut jobs = vec![
-        job("1", "500 px high, sharpened, WebP 80", photos, query(SHARPENED), sharpened(usual.clone()), Score::Not),
-        job(
-            "1b",
-            "job 1, both by libwebp's method 3",
-            photos,
-            query(SHARPENED),
-            sharpened(as_ours.clone()),
-            Score::Not,
-        ),
+        one.clone(),
+        one.by_our_method("1b", "job 1, both by libwebp's method 3"),
         job(
             "2",
             "500 px high, WebP, equal score",
@@ -136,38 +145,10 @@ pub(crate) fn all(sources: &Sources) -> Vec<Job> {
             vec![Wanted { may_shrink: false, ..wanted("jpeg", usual.clone()) }],
             Score::Equal,
         ),
-        job(
-            "4",
-            "job 1 with `dpr=on,2`: 1000 px high",
-            photos,
-            query(&format!("{SHARPENED}&dpr=on,2")),
-            sharpened(usual.clone()),
-            Score::Not,
-        ),
-        job(
-            "4b",
-            "job 4, both by libwebp's method 3",
-            photos,
-            query(&format!("{SHARPENED}&dpr=on,2")),
-            sharpened(as_ours.clone()),
-            Score::Not,
-        ),
-        job(
-            "5",
-            "PNG with alpha, 500 px high, WebP 80 with alpha",
-            &sources.alpha,
-            query("hei=500&fmt=webp-alpha&qlt=80"),
-            vec![wanted("webp", usual.clone())],
-            Score::AsIs,
-        ),
-        job(
-            "5b",
-            "job 5, both by libwebp's method 3",
-            &sources.alpha,
-            query("hei=500&fmt=webp-alpha&qlt=80"),
-            vec![wanted("webp", as_ours)],
-            Score::AsIs,
-        ),
+        four.clone(),
+        four.by_our_method("4b", "job 4, both by libwebp's method 3"),
+        five.clone(),
+        five.by_our_method("5b", "job 5, both by libwebp's method 3"),
         job(
             "6",
             "500 px high, AVIF, equal score",

@@ -14,9 +14,8 @@ const SIZES_Q8: [i32; 3] = [17 * 256 + 128, 19 * 256 + 128, 21 * 256 + 128];
 
 /// WebP quality in hundredths. Measured on 14 photographs at each size and 16 pictures of 512 px more, 0.7 above
 /// `cjpeg -optimize` (libjpeg-turbo 2.1.5) on average at the first size and 1 at the others, because pictures differ from what
-/// is expected of them, 2026-11-21: the curves with `./x bench calibrate`, the yardstick by a
-/// script of the same steps (`docs/measurements.md`). The first row, the last, and those of 96 at the two larger sizes
-/// continue the others.
+/// is expected of them, 2026-11-21: the curves with `./x bench calibrate`, the yardstick by a script of the same steps
+/// (`docs/measurements.md`). The first row, the last, and those of 96 at the two larger sizes continue the others.
 const WEBP: [Rows; 3] = [
     [(1, 100), (30, 2800), (50, 5258), (65, 6933), (75, 7890), (85, 8568), (92, 9172), (96, 9715), (100, 10_000)],
     [(1, 100), (30, 2644), (50, 5553), (65, 7359), (75, 8204), (85, 8891), (92, 9609), (96, 9880), (100, 10_000)],

@@ -100,11 +100,11 @@ struct Tidy {
 }
 
 impl Tidy {
+    const EVERY: Duration = Duration::from_millis(limits::HEAP_TRIM_MS);
+
     fn new() -> Self {
         Self { begun: 0, next: Instant::now() + Self::EVERY }
     }
-
-    const EVERY: Duration = Duration::from_millis(limits::HEAP_TRIM_MS);
 
     /// To be called once a stamp at least: gives free memory back, now and then while there are jobs and once after the last.
     fn look(&mut self, shared: &Shared) {

@@ -37,8 +37,8 @@ struct Look {
 
 impl Service {
     /// Every derivative of these assets, or of a whole company, is rendered anew when it is next asked for. All or nothing.
-    /// With a file go the records that are rendered from it. Answers those of the list that have
-    /// neither source nor record: they are invalidated all the same, since they may have been there.
+    /// With a file go the records that are rendered from it. Answers those of the list that have neither source nor record:
+    /// they are invalidated all the same, since they may have been there.
     ///
     /// # Errors
     /// `NoCompany`. `Request`: no asset's name. `Io`: it is so now, but may not be after a restart.
