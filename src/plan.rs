@@ -651,7 +651,7 @@ impl FormatReason {
 
 /// Raise it whenever the same plan comes to other bytes than before: another encoder or release of one, another default
 /// of it, a pass that rounds differently. Stored renditions of other revisions are not found again.
-pub const REVISION: u32 = 7;
+pub const REVISION: u32 = 8;
 
 /// One rendition, completely: what to decode, which passes, how to encode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

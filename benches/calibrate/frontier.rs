@@ -1,9 +1,9 @@
 //! What an effort is worth: bytes at equal score against time, for every effort of every encoder that has some.
 //!
 //! `./x bench calibrate frontier`: photographs to fit with at a longer side of 500 px, one after the other on one thread.
-//! Of a lossy encoding count the bytes that it takes for the score of libjpeg-turbo's JPEG at three qualities, of
-//! PNG the bytes. The table goes to the terminal, the plot to `docs/frontier.svg`; below it the time that AVIF takes as the
-//! product makes it, pictures of both halves at height 500.
+//! Of a lossy encoding count the bytes that it takes for the score of libjpeg-turbo's JPEG at three qualities, of one
+//! without loss the bytes; of two times the lesser. The table goes to the terminal, the plot to `docs/frontier.svg`; below
+//! it the time that AVIF takes as the product makes it, pictures of both halves at height 500.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -77,15 +77,19 @@ fn settings() -> Vec<Setting> {
     all
 }
 
-/// Encodes one picture as a setting has it; milliseconds it took beside the bytes.
+/// Encodes one picture twice as a setting has it; the milliseconds that it took at least beside the bytes.
 fn encoded(rgb: &Image, spec: &EncodeSpec, effort: Option<u8>) -> (Vec<u8>, f64) {
     let stored = as_stored(rgb, spec);
-    let start = Instant::now();
-    let bytes = match effort {
-        Some(effort) => codec::encode_at(&stored, spec, effort),
-        None => codec::encode(&stored, spec),
+    let once = || {
+        let start = Instant::now();
+        let bytes = match effort {
+            Some(effort) => codec::encode_at(&stored, spec, effort),
+            None => codec::encode(&stored, spec),
+        };
+        (bytes.expect("bytes"), 1e3 * start.elapsed().as_secs_f64())
     };
-    (bytes.expect("bytes"), 1e3 * start.elapsed().as_secs_f64())
+    let (bytes, ms) = once();
+    (bytes, ms.min(once().1))
 }
 
 /// One picture by one setting. Nothing where its qualities do not reach that far.
@@ -110,7 +114,7 @@ pub(crate) fn run(corpus: &Path) {
     let mut cases = cases(corpus, true);
     cases.retain(|case| case.side == SIDE);
     let pictures: Vec<Image> = cases.iter().map(picture).collect();
-    let levels = levels(&pictures);
+    let lossless = lossless(&pictures);
     let yardsticks: Vec<[(f64, f64); 3]> = pictures.iter().map(|rgb| YARDSTICKS.map(|q| yardstick(rgb, q))).collect();
     println!("{} photographs at {SIDE} px; fewer bytes than cjpeg of {YARDSTICKS:?} at its score, ms/MP", cases.len());
     let settings = settings();
@@ -119,7 +123,7 @@ pub(crate) fn run(corpus: &Path) {
         .flat_map(|series| self::series(series, &pictures, &yardsticks))
         .collect();
     let title = format!("Bytes saved at the look of libjpeg-turbo's JPEG of {}, %", YARDSTICKS[PLOTTED]);
-    let plot = svg(&[(&title, lossy), ("PNG: bytes above the smallest, %", levels)]);
+    let plot = svg(&[(&title, lossy), ("Without loss: bytes in % of our PNG's", lossless)]);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/frontier.svg");
     std::fs::write(&path, plot).expect("docs/ is writable");
     println!("plot: {}", path.display());
@@ -140,13 +144,9 @@ fn pace(corpus: &Path) {
     }
     times.sort_by(f64::total_cmp);
     let of = |hundredths: usize| times[(times.len() * hundredths).div_ceil(100) - 1];
-    println!(
-        "AVIF at height 500, {} pictures, quantisers {QUANTISERS:?}: median {:.0}, 99th percentile {:.0}, at most {:.0} ms/MP",
-        cases.len(),
-        of(50),
-        of(99),
-        of(100)
-    );
+    let (count, [median, most, all]) = (cases.len(), [50, 99, 100].map(of));
+    println!("AVIF at height 500, {count} pictures, quantisers {QUANTISERS:?}, the lesser of two times:");
+    println!("median {median:.0}, 99th percentile {most:.0}, at most {all:.0} ms/MP");
 }
 
 fn picture(case: &Case) -> Image {
@@ -188,26 +188,37 @@ fn series(settings: &[Setting], pictures: &[Image], yardsticks: &[[(f64, f64); 3
     dots
 }
 
-/// PNG has no quality: its levels by bytes and time.
-fn levels(pictures: &[Image]) -> Vec<Dot> {
-    let all: Vec<(u8, f64, f64)> = (0..=9)
-        .map(|level| {
-            let files = pictures.iter().map(|rgb| {
-                let (bytes, ms) = encoded(rgb, &EncodeSpec::Png, Some(level));
-                (bytes.len() as f64, ms / (rgb.size().pixels() as f64 / 1e6))
-            });
-            let files: Vec<(f64, f64)> = files.collect();
-            (level, mean(files.iter().map(|f| f.0)), mean(files.iter().map(|f| f.1)))
-        })
-        .collect();
-    let smallest = all.iter().map(|(_, bytes, _)| *bytes).fold(f64::INFINITY, f64::min);
-    let ours = encoded(&pictures[0], &EncodeSpec::Png, None).0.len();
-    let dots = all.into_iter().map(|(level, bytes, ms)| {
-        let is_ours = encoded(&pictures[0], &EncodeSpec::Png, Some(level)).0.len() == ours;
-        println!("PNG level {level}: {bytes:8.0} bytes, {ms:7.1} ms/MP{}", if is_ours { ", ours" } else { "" });
-        Dot { series: "PNG", label: format!("{level}"), is_ours, x: ms, y: 100.0 * (bytes / smallest - 1.0) }
-    });
-    dots.collect()
+/// What has no quality: efforts by bytes, in per cent of our PNG's, and time.
+fn lossless(pictures: &[Image]) -> Vec<Dot> {
+    let ours: Vec<usize> = pictures.iter().map(|rgb| encoded(rgb, &EncodeSpec::Png, None).0.len()).collect();
+    let of_ours = mean(ours.iter().map(|&bytes| bytes as f64));
+    let series = [
+        ("PNG", "level", EncodeSpec::Png, 0..=9),
+        ("WebP", "method", EncodeSpec::WebpLossless, 0..=6),
+        ("AVIF", "speed", EncodeSpec::AvifLossless, 7..=9),
+    ];
+    let mut dots = Vec::new();
+    for (series, unit, spec, efforts) in series {
+        let usual = encoded(&pictures[0], &spec, None).0.len();
+        for effort in efforts {
+            let files: Vec<(usize, f64)> = pictures
+                .iter()
+                .map(|rgb| {
+                    let (bytes, ms) = encoded(rgb, &spec, Some(effort));
+                    (bytes.len(), ms / (rgb.size().pixels() as f64 / 1e6))
+                })
+                .collect();
+            let (bytes, ms) = (mean(files.iter().map(|f| f.0 as f64)), mean(files.iter().map(|f| f.1)));
+            let is_ours = files[0].0 == usual;
+            let y = 100.0 * bytes / of_ours;
+            println!(
+                "{series} without loss, {unit} {effort}: {bytes:8.0} bytes, {y:5.1} % of our PNG's, {ms:7.1} ms/MP{}",
+                if is_ours { ", ours" } else { "" }
+            );
+            dots.push(Dot { series, label: effort.to_string(), is_ours, x: ms, y });
+        }
+    }
+    dots
 }
 
 /// A point of a plot.

@@ -22,8 +22,8 @@ const YCBCR: [u8; 3] = [1, 13, 6];
 const IDENTITY: [u8; 3] = [1, 13, 0];
 /// Nothing: alpha has no colour.
 const UNSPECIFIED: [u8; 3] = [2, 2, 2];
-/// At libaom's fastest: for planes without loss, slower ones save little (`docs/measurements.md`).
-const LOSSLESS: Settings = Settings { quantiser: None, speed: 9, tools: Tools::All };
+/// libaom's speed for planes without loss: slower ones save little (`docs/measurements.md`).
+pub(super) const LOSSLESS_SPEED: u8 = 9;
 
 /// Encodes grey, RGB or Y Cb Cr planes, with alpha unless it is opaque everywhere. Planes that come with half-size chroma
 /// keep it, whatever `chroma` asks for.
@@ -72,15 +72,19 @@ fn encode_by(
     pack(image, &colour, Settings { quantiser: Some(quantiser), speed, tools })
 }
 
-/// Encodes the same planes without loss, none of them converted.
-pub(super) fn encode_lossless(image: &Image) -> Result<Vec<u8>> {
+/// Encodes the same planes without loss at one of libaom's speeds, 0 to 9, none of them converted.
+pub(super) fn encode_lossless(image: &Image, speed: u8) -> Result<Vec<u8>> {
     let colour = match (image.format().model, image.planes()) {
         (Model::Grey, [grey, ..]) => Picture { first: grey, others: None, cicp: YCBCR },
         (Model::Ycbcr(chroma), [y, cb, cr, ..]) => Picture { first: y, others: Some(([cb, cr], chroma)), cicp: YCBCR },
         (Model::Rgb, [r, g, b, ..]) => Picture { first: g, others: Some(([b, r], Chroma::Full)), cicp: IDENTITY },
         (_, _) => return Err(refuse(format!("planes of {:?}: expected grey, RGB or Y Cb Cr", image.format()))),
     };
-    pack(image, &colour, LOSSLESS)
+    pack(image, &colour, lossless(speed))
+}
+
+fn lossless(speed: u8) -> Settings {
+    Settings { quantiser: None, speed, tools: Tools::All }
 }
 
 /// Colour and alpha of `image` into a file.
@@ -88,20 +92,21 @@ fn pack(image: &Image, colour: &Picture, settings: Settings) -> Result<Vec<u8>> 
     let alpha = image.alpha().filter(|_| !image.is_opaque());
     let alpha = alpha.map(|plane| {
         let alpha = Picture { first: plane, others: None, cicp: UNSPECIFIED };
-        Item::new(&alpha, LOSSLESS)
+        Item::new(&alpha, lossless(LOSSLESS_SPEED))
     });
     Ok(file(image.size(), &Item::new(colour, settings)?, alpha.transpose()?.as_ref()))
 }
 
 /// The usual effort, as far as it takes at most 400 ms a megapixel: its time follows the mean difference of neighbours
-/// (r = 0.9 over photographs of 250 and 500 lines), the more steeply the finer the quantiser (`docs/measurements.md`).
+/// (r = 0.9 over photographs of 250 and 500 lines), the more steeply the finer the quantiser. Where they differ much, fewer
+/// tools take two thirds of the time for next to no bytes (`docs/measurements.md`).
 fn usual(luma: &Plane<u8>, AvifQuantiser(quantiser): AvifQuantiser) -> (u8, Tools) {
     let (differences, _) = neighbour_differences(luma);
     // Whether they are above so many levels and half the quantiser.
     let is_above = |levels: u64| 2 * differences > (2 * levels + u64::from(quantiser)) * luma.size().pixels();
-    if is_above(19) {
+    if is_above(16) {
         (9, Tools::All)
-    } else if is_above(14) {
+    } else if is_above(8) {
         (8, Tools::Few)
     } else {
         (8, Tools::All)

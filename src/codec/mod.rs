@@ -169,9 +169,11 @@ pub fn encode_with(image: &Image, spec: &EncodeSpec, output: &Output, xmp: Optio
         EncodeSpec::Webp { quality } => {
             webp::encode(image, quality, webp::METHOD).map(|file| webp::with_xmp(file, beside.xmp))
         }
-        EncodeSpec::WebpLossless => webp::encode_lossless(image).map(|file| webp::with_xmp(file, beside.xmp)),
+        EncodeSpec::WebpLossless => {
+            webp::encode_lossless(image, webp::LOSSLESS_METHOD).map(|file| webp::with_xmp(file, beside.xmp))
+        }
         EncodeSpec::Avif { quantiser, effort, chroma } => avif::encode(image, quantiser, effort, chroma),
-        EncodeSpec::AvifLossless => avif::encode_lossless(image),
+        EncodeSpec::AvifLossless => avif::encode_lossless(image, avif::LOSSLESS_SPEED),
         EncodeSpec::Jpeg2000 { quality } => jpeg2000::encode(image, Some(quality)),
         EncodeSpec::Jpeg2000Lossless => jpeg2000::encode(image, None),
         #[cfg(feature = "jpegxr")]
@@ -192,6 +194,8 @@ pub fn encode_with(image: &Image, spec: &EncodeSpec, output: &Output, xmp: Optio
 pub fn encode_at(image: &Image, spec: &EncodeSpec, effort: u8) -> Result<Vec<u8>> {
     match *spec {
         EncodeSpec::Webp { quality } if effort <= 6 => webp::encode(image, quality, effort),
+        EncodeSpec::WebpLossless if effort <= 6 => webp::encode_lossless(image, effort),
+        EncodeSpec::AvifLossless if effort <= 9 => avif::encode_lossless(image, effort),
         EncodeSpec::Avif { quantiser, chroma, .. } if effort <= 9 => avif::encode_at(image, quantiser, effort, chroma),
         EncodeSpec::Png if effort <= 9 => {
             let output = &Output::default();

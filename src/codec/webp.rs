@@ -21,10 +21,11 @@ use crate::pixel::{Image, Model, Plane, Size};
 use crate::plan::WebpQuality;
 
 const NAME: &str = "webp";
-/// libwebp's method for lossy pictures: 4 saves next to nothing for two thirds more time, 2 loses 5 % (`docs/measurements.md`).
+/// libwebp's method for lossy pictures: 5 saves 1 to 2 % for a sixth more time, 6 saves 3 to 5 % for twice the time, 2 loses 5 %
+/// (`docs/measurements.md`).
 pub(super) const METHOD: u8 = 3;
 /// And for those without loss.
-const LOSSLESS_METHOD: u8 = 4;
+pub(super) const LOSSLESS_METHOD: u8 = 4;
 /// Chunks of one file: an animation has one a page.
 const CHUNKS_MAX: usize = 100_000;
 
@@ -291,8 +292,8 @@ fn video_luma(v: u8) -> u8 {
     u8::try_from(16 + above_black).unwrap_or(235)
 }
 
-/// Encodes grey or RGB planes without loss, with alpha unless it is opaque everywhere.
-pub(super) fn encode_lossless(image: &Image) -> Result<Vec<u8>> {
+/// Encodes grey or RGB planes without loss by one of libwebp's methods, 0 to 6, with alpha unless it is opaque everywhere.
+pub(super) fn encode_lossless(image: &Image, method: u8) -> Result<Vec<u8>> {
     let [r, g, b] = match (image.format().model, image.planes()) {
         (Model::Grey, [grey, ..]) => [grey; 3],
         (Model::Rgb, [r, g, b, ..]) => [r, g, b],
@@ -304,7 +305,7 @@ pub(super) fn encode_lossless(image: &Image) -> Result<Vec<u8>> {
         Some(alpha) => packed.zip(alpha.data()).map(|(px, a)| px & 0x00ff_ffff | u32::from(*a) << 24).collect(),
         None => packed.collect(),
     };
-    let settings = Settings { quality: 75.0, method: LOSSLESS_METHOD };
+    let settings = Settings { quality: 75.0, method };
     libwebp::encode(Samples::Argb { size: image.size(), pixels }, settings).map_err(|reason| refuse(&reason))
 }
 

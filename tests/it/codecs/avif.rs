@@ -252,9 +252,9 @@ fn usual_is_quick_where_a_picture_is_too_busy() {
         let data = (0..size.samples()).map(|_| 128 + u8::try_from(random.within(0, amplitude)).expect("a level"));
         Image::from_planes(size, PixelFormat::GREY, vec![Plane::from_vec(size, data.collect())])
     };
-    // Neighbours of evenly spread noise differ by a third of its amplitude, both ways: at 20.5 levels it does with fewer
-    // tools, at 25.5 it is quick.
-    for (amplitude, is_quick) in [(18, false), (34, false), (44, true), (120, true)] {
+    // Neighbours of evenly spread noise differ by a third of its amplitude, both ways: at 14.5 levels it does with fewer
+    // tools, at 22.5 it is quick.
+    for (amplitude, is_quick) in [(18, false), (28, false), (40, true), (120, true)] {
         let (quick, usual) =
             (effort(&noise(amplitude), AvifEffort::Quick), effort(&noise(amplitude), AvifEffort::Usual));
         assert_eq!(quick == usual, is_quick, "amplitude {amplitude}");
