@@ -273,9 +273,7 @@ pub(super) fn decode(bytes: &[u8], facts: &Facts, decode_as: DecodeAs) -> Result
         Colour::Cmyk if inverted => samples.iter_mut().for_each(|v| *v = 255 - *v),
         Colour::Cmyk | Colour::Grey | Colour::Ycbcr | Colour::Rgb => {}
     }
-    let image = rows::image8(facts.stored, layout, facts.profile.as_ref(), &samples);
-    drop(samples);
-    Ok(exif::turn(image, facts.orientation))
+    Ok(exif::turn(rows::image8(facts.stored, layout, facts.profile.as_ref(), samples), facts.orientation))
 }
 
 /// The decoder's interleaved samples. A file that ends early or turns to nonsense gives the part before that, and

@@ -163,12 +163,12 @@ impl Rows {
 }
 
 /// The picture of all its 8-bit samples at once. Planes that they go to as they are, are not filled with zeros before.
-pub(super) fn image8(size: Size, layout: Layout, profile: Option<&Profile>, samples: &[u8]) -> Image {
+pub(super) fn image8(size: Size, layout: Layout, profile: Option<&Profile>, samples: Vec<u8>) -> Image {
     if profile.is_none() && layout != Layout::Cmyk {
-        return Image::from_interleaved(size, layout.planes(), samples);
+        return Image::of_interleaved(size, layout.planes(), samples);
     }
     let mut rows = Rows::new(size, layout, Depth::Eight, profile);
-    rows.put8(0, samples);
+    rows.put8(0, &samples);
     rows.finish()
 }
 

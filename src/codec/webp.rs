@@ -188,13 +188,13 @@ pub(super) fn decode(bytes: &[u8], facts: &Facts) -> Result<Image> {
         samples.truncate(good_rows * row_bytes);
     }
     let image = if good_rows == facts.stored.h as usize {
-        rows::image8(facts.stored, layout, facts.profile.as_ref(), &samples)
+        rows::image8(facts.stored, layout, facts.profile.as_ref(), samples)
     } else {
         let mut rows = Rows::new(facts.stored, layout, Depth::Eight, facts.profile.as_ref());
         rows.put8(0, &samples);
+        drop(samples);
         rows.finish_damaged(good_rows)
     };
-    drop(samples);
     Ok(exif::turn(image, facts.orientation))
 }
 

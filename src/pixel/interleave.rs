@@ -8,6 +8,12 @@
 
 use std::mem::MaybeUninit;
 
+use crate::heap;
+use crate::limits;
+
+/// Pixels dealt out between two calls of the system: a few megabytes.
+const PIXELS_AT_ONCE: usize = 1 << 20;
+
 /// Deals interleaved samples out to their planes: sample `c` of pixel `i` is `pixels[N * i + c]`.
 ///
 /// # Panics
@@ -27,6 +33,28 @@ pub fn dealt<const N: usize>(pixels: &[u8]) -> [Vec<u8>; N] {
     deal_as(pixels, spare, MaybeUninit::new);
     for plane in &mut planes {
         // SAFETY: `deal_as` has written to all of the first `len` samples: there are that many whole pixels.
+        unsafe { plane.set_len(len) };
+    }
+    planes
+}
+
+/// The same of pixels that nobody needs any more. Where they are many, their memory goes back to the system while the planes
+/// grow, so that both are never there whole.
+pub fn dealt_out<const N: usize>(mut pixels: Vec<u8>) -> [Vec<u8>; N] {
+    if pixels.capacity() <= limits::HEAP_BLOCK_BYTES_MAX {
+        return dealt(&pixels);
+    }
+    let len = pixels.len() / N;
+    let mut planes = [const { Vec::new() }; N].map(|_: Vec<u8>| Vec::with_capacity(len));
+    for from in (0..len).step_by(PIXELS_AT_ONCE) {
+        let to = (from + PIXELS_AT_ONCE).min(len);
+        let spare = planes.each_mut().map(|plane| &mut plane.spare_capacity_mut()[from..to]);
+        let part = &mut pixels[N * from..N * to];
+        deal_as(part, spare, MaybeUninit::new);
+        heap::discard(part);
+    }
+    for plane in &mut planes {
+        // SAFETY: the parts tile the first `len` samples, and `deal_as` has written to all of each.
         unsafe { plane.set_len(len) };
     }
     planes
@@ -104,7 +132,8 @@ fn gather_up<const N: usize>(planes: [&[u8]; N], pixels: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{deal, deal_out, dealt, gather, gather_up};
+    use super::{PIXELS_AT_ONCE, deal, deal_out, dealt, dealt_out, gather, gather_up};
+    use crate::limits;
 
     fn plainly<const N: usize>(pixels: &[u8], planes: [&mut [u8]; N]) {
         deal_out(pixels, planes, |v| v);
@@ -122,12 +151,20 @@ mod tests {
                 assert_eq!(*plane, want, "plane {c} of {N}, {len} pixels");
             }
             assert_eq!(dealt::<N>(&pixels).as_slice(), planes);
+            assert_eq!(dealt_out::<N>(pixels.clone()).as_slice(), planes);
             for gather in [gather::<N>, gather_up::<N>] {
                 let mut back = vec![0xaa; N * len];
                 gather(std::array::from_fn::<&[u8], N, _>(|c| planes[c].as_slice()), &mut back);
                 assert_eq!(back, pixels, "{N} planes, {len} pixels");
             }
         }
+    }
+
+    #[test]
+    fn large_pictures_are_dealt_out_part_by_part() {
+        let len = limits::HEAP_BLOCK_BYTES_MAX / 3 + PIXELS_AT_ONCE / 3;
+        let pixels: Vec<u8> = (0..3 * len).map(|i| (i * 7 + i / 251).to_le_bytes()[0]).collect();
+        assert!(dealt::<3>(&pixels) == dealt_out::<3>(pixels), "{len} pixels");
     }
 
     #[test]

@@ -318,6 +318,22 @@ impl Image {
         Self::from_planes(size, format, planes)
     }
 
+    /// The same of samples that nobody else needs: those of a large picture are given back while its planes are made.
+    ///
+    /// # Panics
+    /// As [`Self::from_interleaved`].
+    pub fn of_interleaved(size: Size, format: PixelFormat, data: Vec<u8>) -> Self {
+        assert_eq!(data.len(), size.samples() * format.planes());
+        let planes: Vec<Vec<u8>> = match format.planes() {
+            1 => vec![data],
+            3 if !format.is_half(1) => interleave::dealt_out::<3>(data).into(),
+            4 if !format.is_half(1) => interleave::dealt_out::<4>(data).into(),
+            _ => return Self::from_interleaved(size, format, &data),
+        };
+        let planes = planes.into_iter().map(|plane| Plane::from_vec(size, plane)).collect();
+        Self::from_planes(size, format, planes)
+    }
+
     /// The samples interleaved, `planes` bytes a pixel, appended to nothing: `w · h · planes` bytes.
     ///
     /// # Panics

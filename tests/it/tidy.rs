@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("telemetry", "error limits"),
     // The C library's allocator; a leaf.
     ("heap", "limits"),
-    ("pixel", "error limits"),
+    ("pixel", "error heap limits"),
     ("kernel", "error limits pixel"),
     ("plan", "error limits pixel kernel"),
     ("engine", "error limits pixel kernel plan telemetry"),

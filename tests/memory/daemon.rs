@@ -150,6 +150,21 @@ fn a_daemon_stays_within_its_budget_its_cache_and_200_mib() {
     assert!(peak <= limit, "{} MiB resident, at most {} MiB", peak / MIB, limit / MIB);
 }
 
+/// A decoder hands out interleaved samples, 3 bytes a pixel; the planes that are made of them take 3 more. The first go back to the
+/// system while the second grow.
+#[test]
+fn the_samples_of_a_large_picture_go_while_its_planes_grow() {
+    let size = Size::new(6000, 4000);
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(dir.path().join("a.jpg"), large(size, false)).expect("a file");
+    let daemon = Daemon::start(dir.path(), dir.path());
+    let before = daemon.resident("VmRSS:");
+    daemon.get("a.jpg", "wid=400");
+    let bytes_a_pixel = (daemon.resident("VmHWM:") - before) as f64 / size.pixels() as f64;
+    println!("{bytes_a_pixel:.2} bytes a pixel at most");
+    assert!(bytes_a_pixel < 4.5, "{bytes_a_pixel:.2} bytes a pixel at most");
+}
+
 /// What a request gave back is there for the next one, until the daemon rests: no buffer comes from the system once warm,
 /// in our code, in decoders or in C. A picture of this size takes thousands of pages.
 #[test]
