@@ -72,20 +72,35 @@ impl Random {
     }
 }
 
+/// The folder that `CORPUS` names, if it is one.
+pub(crate) fn corpus() -> Option<PathBuf> {
+    std::env::var_os("CORPUS").and_then(|path| std::fs::canonicalize(path).ok()).filter(|path| path.is_dir())
+}
+
 /// Company and asset of every picture, by folder: a folder of many is not asked more often than one of few.
-/// Of the corpus' folders, those whose path is `wanted`.
+/// Of the corpus' folders, those whose path is `wanted`. What is missing of it is said.
 pub(crate) fn folders(dir: &Path, wanted: impl Fn(&str) -> bool) -> Vec<Vec<String>> {
     let made = dir.join("made");
     std::fs::create_dir(&made).expect("a temporary folder");
     let mut folders = vec![make(&made)];
-    let Some(corpus) = std::env::var_os("CORPUS").map(PathBuf::from) else {
-        println!("CORPUS is not set: computed pictures alone");
+    let Some(corpus) = corpus() else {
+        match std::env::var_os("CORPUS") {
+            Some(path) => println!("CORPUS={} names no folder: computed pictures alone", path.display()),
+            None => println!("CORPUS is not set: computed pictures alone"),
+        }
         return folders;
     };
     let mut below = vec![corpus.clone()];
     while let Some(folder) = below.pop() {
         let mut assets = Vec::new();
-        for path in folder.read_dir().expect("CORPUS names a folder").map(|entry| entry.expect("an entry").path()) {
+        let entries = match folder.read_dir() {
+            Ok(entries) => entries,
+            Err(cause) => {
+                println!("{} of CORPUS cannot be read and is left out: {cause}", folder.display());
+                continue;
+            }
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
             let name = path.strip_prefix(&corpus).expect("below it").to_string_lossy().into_owned();
             let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
             let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
@@ -105,6 +120,9 @@ pub(crate) fn folders(dir: &Path, wanted: impl Fn(&str) -> bool) -> Vec<Vec<Stri
         if !assets.is_empty() {
             folders.push(assets);
         }
+    }
+    if folders.len() == 1 {
+        println!("CORPUS={} has no pictures: computed ones alone", corpus.display());
     }
     folders.sort();
     folders
@@ -150,7 +168,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// With the folder `made` in `dir` as company `Made`, and `CORPUS` as company `Corpus`; `settings` are lines of the
+    /// With the folder `made` in `dir` as company `Made`, and the [`corpus`] as company `Corpus`; `settings` are lines of the
     /// configuration before the companies.
     pub(crate) fn start(dir: &Path, settings: &str) -> Self {
         let [config, socket, log] = ["calotype.toml", "data.sock", "log"].map(|name| dir.join(name));
@@ -160,8 +178,8 @@ impl Daemon {
         };
         let mut text = format!("{settings}\n");
         text += &company("Made", &dir.join("made"));
-        if let Some(corpus) = std::env::var_os("CORPUS") {
-            text += &company("Corpus", &std::fs::canonicalize(corpus).expect("CORPUS names a folder"));
+        if let Some(corpus) = corpus() {
+            text += &company("Corpus", &corpus);
         }
         std::fs::write(&config, text).expect("a file");
         let binary = std::env::var_os("CALOTYPE").unwrap_or_else(|| env!("CARGO_BIN_EXE_calotype").into());

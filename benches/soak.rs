@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 mod rig;
 
-use rig::{Client, Daemon, Random, Reply, asked, folders};
+use rig::{Client, Daemon, Random, Reply, asked, corpus, folders};
 
 const COUNT: usize = 50_000;
 const IN_FLIGHT: usize = 8;
@@ -257,7 +257,7 @@ impl Site {
     /// The file of an asset.
     fn file(&self, asset: &str) -> Vec<u8> {
         let path = match asset.strip_prefix("Corpus/") {
-            Some(name) => PathBuf::from(std::env::var_os("CORPUS").unwrap_or_default()).join(name),
+            Some(name) => corpus().unwrap_or_default().join(name),
             None => self.dir.join("made").join(Path::new(asset).file_name().unwrap_or_default()),
         };
         std::fs::read(path).expect("a file that was just listed")
