@@ -3,10 +3,10 @@
 //! `./x bench soak [COUNT]`: so many random requests (50,000 by default), eight in flight, to the release binary on its
 //! socket: renditions of every format by most operations, of computed pictures and of all of `CORPUS`, those included that
 //! were made to break decoders; transcoding, fan-outs, explanations, properties, nonsense, and clients that leave.
-//! Prints each tenth, with medians of the resident memory; ends with 1 if the last tenth took more than 1.15 times that of
-//! the second (the cache is full by then), the daemon ever had more than its budget, its cache and 200 MiB, replied with
-//! what the manual does not know, or did not end well. `SEED=` replays a run: request i depends on the seed and i alone.
-//! `CALOTYPE=` names another binary to compare with, and variables like `LD_PRELOAD` reach it.
+//! Prints each tenth, with medians of the resident memory; ends with 1 if at the end it was more than 1.15 times what it
+//! was after the first tenth (5,000 of 50,000), the daemon ever had more than its budget, its cache and 200 MiB, replied
+//! with what the manual does not know, or did not end well. `SEED=` replays a run: request i depends on the seed and i
+//! alone. `CALOTYPE=` names another binary to compare with, and variables like `LD_PRELOAD` reach it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -32,8 +32,10 @@ const CACHE_MIB: u64 = 32;
 const CACHE_DISK_MIB: u64 = 128;
 /// Beside them, at most: the binary itself, buffers of the wire, what the allocator keeps.
 const BESIDE_MIB: u64 = 200;
-/// In the last tenth it may take so much of what it took after the first, in hundredths.
-const GROWTH_PERCENT_MAX: u64 = 115;
+/// At the end it may take so many times what it took after the first tenth of the requests …
+const GROWTH_MAX: f64 = 1.15;
+/// … either being the mean of all looks during one in so many of them: around the end of the first tenth, and the last.
+const WINDOW: usize = 20;
 /// Pictures of 16 and 33 megapixels in `CORPUS`.
 const LARGE: [&str; 3] = [
     "Corpus/large/pineapple.jpg",
@@ -64,21 +66,24 @@ fn main() -> ExitCode {
         "requests", "req/s", "CPU ms", "faults", "median MiB", "most MiB"
     );
     let mut results = Results::default();
-    let mut medians = Vec::new();
+    let (mut looks, mut medians) = (Vec::new(), Vec::new());
     let start = Instant::now();
     for leg in 0..LEGS {
         let (from, to) = (count * leg / LEGS, count * (leg + 1) / LEGS);
         let leg = run(&daemon, &process, &site, seed, from..to, &mut results);
-        medians.push(leg.rss_median);
+        let rss = sorted(&leg.looks);
+        let (median, most) = (rss[rss.len() / 2], rss[rss.len() - 1]);
+        medians.push(median);
         let each = (to - from).max(1) as f64;
         println!(
             "{to:>9} {:>7.1} {:>8.1} {:>9.0} {:>11.1} {:>11.1}",
             each / leg.took.as_secs_f64(),
             leg.cpu_ms as f64 / each,
             leg.faults as f64 / each,
-            mib(leg.rss_median),
-            mib(leg.rss_most),
+            mib(median),
+            mib(most),
         );
+        looks.extend(leg.looks);
     }
     let took = start.elapsed();
     let peak = process.status("VmHWM:");
@@ -87,17 +92,25 @@ fn main() -> ExitCode {
     let wrong = &mut results.violations;
     daemon.end(wrong);
     println!("status codes {:?}", results.statuses);
-    // Until the end of the first tenth its cache fills.
-    let (first, last) = (medians[1], medians[LEGS - 1]);
-    let within = last * 100 <= first * GROWTH_PERCENT_MAX;
+    let (after, window) = (count / LEGS, count / WINDOW);
+    let early = mean(&looks, after.saturating_sub(window / 2)..=after + window / 2);
+    let late = mean(&looks, count.saturating_sub(window)..=count);
+    let within = late <= early * GROWTH_MAX;
     println!(
-        "{:.1} MiB in the tenth after {} requests, {:.1} MiB in the last: {:.2} times, at most {:.2}: {}",
-        mib(first),
-        count / LEGS,
-        mib(last),
-        last as f64 / first as f64,
-        GROWTH_PERCENT_MAX as f64 / 100.0,
+        "means of {window} requests: {:.1} MiB around request {after}, {:.1} MiB at the end: {:.2} times, at most \
+         {GROWTH_MAX:.2}: {}",
+        early / MIB as f64,
+        late / MIB as f64,
+        late / early,
         verdict(within),
+    );
+    // Beside it, what single large pictures move less, and where the cache is full from the start.
+    let (second, last) = (medians[1], medians[LEGS - 1]);
+    println!(
+        "medians: {:.1} MiB in the second tenth, {:.1} MiB in the last: {:.2} times",
+        mib(second),
+        mib(last),
+        last as f64 / second as f64,
     );
     if !within {
         wrong.push(String::from("it takes ever more memory"));
@@ -121,6 +134,19 @@ fn main() -> ExitCode {
 
 fn mib(bytes: u64) -> f64 {
     bytes as f64 / MIB as f64
+}
+
+/// The mean of the looks during these requests; NaN of none.
+fn mean(looks: &[Look], requests: std::ops::RangeInclusive<usize>) -> f64 {
+    let during: Vec<f64> =
+        looks.iter().filter(|look| requests.contains(&look.requests)).map(|look| look.rss as f64).collect();
+    during.iter().sum::<f64>() / during.len() as f64
+}
+
+fn sorted(looks: &[Look]) -> Vec<u64> {
+    let mut rss: Vec<u64> = looks.iter().map(|look| look.rss).collect();
+    rss.sort_unstable();
+    rss
 }
 
 fn verdict(is_well: bool) -> &'static str {
@@ -159,8 +185,14 @@ struct Leg {
     took: Duration,
     cpu_ms: u64,
     faults: u64,
-    rss_median: u64,
-    rss_most: u64,
+    /// At least one.
+    looks: Vec<Look>,
+}
+
+/// The resident memory, when so many requests were begun.
+struct Look {
+    requests: usize,
+    rss: u64,
 }
 
 /// Sends the requests of `range`, all clients at once.
@@ -179,12 +211,15 @@ fn run(
     let (took, looks) = thread::scope(|scope| {
         let looks = scope.spawn(|| {
             let mut looks = Vec::new();
-            while !ended.load(Ordering::Relaxed) {
-                looks.push(process.rss());
+            loop {
+                // Clients that are done have looked for one more.
+                let requests = next.load(Ordering::Relaxed).min(range.end);
+                looks.push(Look { requests, rss: process.rss() });
+                if ended.load(Ordering::Relaxed) {
+                    return looks;
+                }
                 thread::sleep(LOOK);
             }
-            looks.sort_unstable();
-            looks
         });
         let client = || {
             let [mut data, mut admin] = [&daemon.socket, &daemon.admin()].map(|socket| Client::connect(socket));
@@ -215,13 +250,7 @@ fn run(
         (took, looks.join().expect("a process that is there"))
     });
     let after = process.faults_and_cpu_ms();
-    Leg {
-        took,
-        cpu_ms: after.1 - before.1,
-        faults: after.0 - before.0,
-        rss_median: looks.get(looks.len() / 2).copied().unwrap_or(0),
-        rss_most: looks.last().copied().unwrap_or(0),
-    }
+    Leg { took, cpu_ms: after.1 - before.1, faults: after.0 - before.0, looks }
 }
 
 #[derive(Default)]
