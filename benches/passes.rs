@@ -102,7 +102,10 @@ fn figures() {
         alternate("one", || work(&simd, &source, &one), "seven", || work(&simd, &source, &seven));
     }
 
-    println!("\n{VIEW} R G B: libwebp method 4 quality 80 | unsharp mask, radius 1 px, amount 1.75, threshold 2");
+    let method = codec::WEBP_METHOD;
+    println!(
+        "\n{VIEW} R G B: libwebp method {method} quality 80 | unsharp mask, radius 1 px, amount 1.75, threshold 2"
+    );
     let view = Arc::new(scalar(&photo, &rgb));
     let sharp = plan(&view, VIEW, unsharp(1.0, false));
     check(&simd, &view, &sharp);

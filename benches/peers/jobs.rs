@@ -36,7 +36,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Job {
     /// What it is called on the command line; its last letter tells those of one job apart.
     pub(crate) name: &'static str,
-    pub(crate) what: &'static str,
+    pub(crate) what: String,
     /// Names of files in the folder of sources.
     pub(crate) files: Vec<String>,
     /// What calotype is asked for each file: one rendition, or the renditions of a fan-out.
@@ -54,9 +54,10 @@ impl Job {
     }
 
     /// The same for calotype, and for sharp with the method of libwebp that calotype has; by itself it takes 4.
-    fn by_our_method(&self, name: &'static str, what: &'static str) -> Self {
-        let options = json!({"quality": 80, "effort": 3});
+    fn by_our_method(&self, name: &'static str) -> Self {
+        let options = json!({"quality": 80, "effort": codec::WEBP_METHOD});
         let wanted = self.wanted.iter().map(|wanted| Wanted { options: options.clone(), ..wanted.clone() }).collect();
+        let what = format!("job {}, both by libwebp's method {}", self.name, codec::WEBP_METHOD);
         Self { name, what, wanted, ..self.clone() }
     }
 
@@ -96,9 +97,9 @@ pub(crate) fn all(sources: &Sources) -> Vec<Job> {
         let sharpen = Some(json!({"sigma": 0.6, "m1": 1, "m2": 2}));
         vec![Wanted { sharpen, ..wanted("webp", usual.clone()) }]
     };
-    let job = |name, what, files: &[String], queries, wanted, score| Job {
+    let job = |name, what: &str, files: &[String], queries, wanted, score| Job {
         name,
-        what,
+        what: what.to_owned(),
         files: files.to_vec(),
         queries,
         wanted,
@@ -122,7 +123,7 @@ pub(crate) fn all(sources: &Sources) -> Vec<Job> {
     );
     let mut jobs = vec![
         one.clone(),
-        one.by_our_method("1b", "job 1, both by libwebp's method 3"),
+        one.by_our_method("1b"),
         job(
             "2",
             "500 px high, WebP, equal score",
@@ -148,9 +149,9 @@ pub(crate) fn all(sources: &Sources) -> Vec<Job> {
             Score::Equal,
         ),
         four.clone(),
-        four.by_our_method("4b", "job 4, both by libwebp's method 3"),
+        four.by_our_method("4b"),
         five.clone(),
-        five.by_our_method("5b", "job 5, both by libwebp's method 3"),
+        five.by_our_method("5b"),
         job(
             "6",
             "500 px high, AVIF, equal score, every third photograph",
@@ -185,7 +186,7 @@ pub(crate) fn all(sources: &Sources) -> Vec<Job> {
 /// The largest single rendition of the fan-out.
 pub(crate) fn largest_of(fanout: &Job) -> Job {
     let queries = fanout.queries.last().cloned().into_iter().collect();
-    Job { name: "7", what: "the largest of them alone", queries, wanted: Vec::new(), ..fanout.clone() }
+    Job { name: "7", what: String::from("the largest of them alone"), queries, wanted: Vec::new(), ..fanout.clone() }
 }
 
 /// A picture of many pixels.

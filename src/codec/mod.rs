@@ -185,6 +185,9 @@ pub fn encode_with(image: &Image, spec: &EncodeSpec, output: &Output, xmp: Optio
     }
 }
 
+/// libwebp's method for lossy WebP of [`encode`].
+pub const WEBP_METHOD: u8 = webp::METHOD;
+
 /// As [`encode`] at another effort than ours, as the encoder counts it: libwebp's method (0 to 6, slower and slower),
 /// libaom's speed (0 to 9, faster and faster), PNG's level (1 to 9, slower and slower; 0 is fdeflate's). For measuring what
 /// an effort is worth.
