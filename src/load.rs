@@ -81,6 +81,8 @@ pub struct Report {
     /// Why the first of the broken ones broke.
     pub first_failure: Option<String>,
     times_us: Histogram<u64>,
+    /// The shortest time that a request without a reply has waited for one: as far as times are known.
+    cut_us: u64,
 }
 
 impl Report {
@@ -98,6 +100,7 @@ impl Report {
             first_failure: None,
             times_us: times_us
                 .unwrap_or_else(|_| unreachable!("1 is below TIME_US_MAX / 2, and 3 figures are allowed")),
+            cut_us: u64::MAX,
         }
     }
 
@@ -116,9 +119,23 @@ impl Report {
         self.served() as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// The time, ms, that `percent` (0 to 100) of the served replies took at most, to three figures; 0 without any.
+    /// The time, ms, that `percent` (0 to 100) of the requests took at most, to three figures; 0 without any. Those are
+    /// the served ones, and at the time that they had waited those that timed out or could not be sent.
     pub fn percentile_ms(&self, percent: f64) -> f64 {
         self.times_us.value_at_percentile(percent) as f64 / 1e3
+    }
+
+    /// Whether that percentile is a lower bound: a request without a reply had waited no longer when the wait was over.
+    pub fn is_lower_bound(&self, percent: f64) -> bool {
+        // To three figures.
+        self.times_us.highest_equivalent(self.times_us.value_at_percentile(percent)) >= self.cut_us
+    }
+
+    /// Counts requests without a reply that have waited so long.
+    fn cut(&mut self, waited: Duration, requests: u64) {
+        let us = whole_us(waited);
+        self.times_us.saturating_record_n(us, requests);
+        self.cut_us = self.cut_us.min(us.min(TIME_US_MAX));
     }
 
     fn take(&mut self, outcome: Outcome, waited: Duration) {
@@ -127,14 +144,17 @@ impl Report {
                 *self.statuses.entry(status).or_default() += 1;
                 self.bytes += bytes;
                 if status < 400 {
-                    self.times_us.saturating_record(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX).max(1));
+                    self.times_us.saturating_record(whole_us(waited));
                 }
             }
             Outcome::Broken(why) => {
                 self.broken += 1;
                 self.first_failure.get_or_insert(why);
             }
-            Outcome::TimedOut => self.timed_out += 1,
+            Outcome::TimedOut => {
+                self.timed_out += 1;
+                self.cut(waited, 1);
+            }
         }
     }
 
@@ -149,6 +169,7 @@ impl Report {
         if self.first_failure.is_none() {
             self.first_failure.clone_from(&other.first_failure);
         }
+        self.cut_us = self.cut_us.min(other.cut_us);
         // Both have the same bounds.
         self.times_us.add(&other.times_us).unwrap_or_else(|_| unreachable!("the same bounds"));
     }
@@ -156,6 +177,13 @@ impl Report {
 
 /// Ten minutes: longer ones count as that.
 const TIME_US_MAX: u64 = 600_000_000;
+/// Requests that were not sent are counted at this many different times at most.
+const UNSENT_STEPS: u64 = 10_000;
+
+/// For a histogram that begins at 1.
+fn whole_us(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1)
+}
 
 /// What became of one request.
 enum Outcome {
@@ -167,8 +195,8 @@ enum Outcome {
 /// Puts the load on the server and waits for the last reply.
 ///
 /// # Errors
-/// `Io` if not even a first connection is accepted; `Request` for a path or header that is none, a rate that is not above
-/// 0, or none of paths or connections.
+/// `Io` if not even a first connection is accepted; `Request` for a path or header that is none, a rate out of
+/// bounds, or none of paths or connections.
 pub async fn run(load: Load) -> Result<Report> {
     check(&load)?;
     let headers = headers(&load)?;
@@ -188,9 +216,21 @@ pub async fn run(load: Load) -> Result<Report> {
     while let Some(ended) = connections.join_next().await {
         report.add(&ended.map_err(|panic| Error::Panic { message: panic.to_string() })?);
     }
-    report.elapsed = Instant::now().saturating_duration_since(shared.counted_from);
-    // What nobody took any more.
-    report.unsent += shared.due().saturating_sub(shared.next.load(Ordering::Relaxed));
+    let end = Instant::now();
+    report.elapsed = end.saturating_duration_since(shared.counted_from);
+    if let Pacing::Open(rate) = shared.load.pacing {
+        // What nobody took any more, but for what fell due in the warm-up.
+        let [counted, due] = [shared.counted_from, shared.end()].map(|until| shared.due_before(until, rate));
+        let mut next = shared.next.load(Ordering::Relaxed).max(counted);
+        report.unsent = due.saturating_sub(next);
+        let step = report.unsent.div_ceil(UNSENT_STEPS);
+        while next < due {
+            let requests = step.min(due - next);
+            // All like the last of them, which has waited for the shortest time.
+            report.cut(end.saturating_duration_since(shared.due_at(next + requests - 1, rate)), requests);
+            next += requests;
+        }
+    }
     Ok(report)
 }
 
@@ -229,8 +269,8 @@ fn check(load: &Load) -> Result<()> {
         return refuse(String::from("0 connections"), "1 connection at least");
     }
     match load.pacing {
-        Pacing::Open(rate) if !(rate > 0.0 && rate <= 1e6) => {
-            refuse(format!("a rate of {rate}"), "requests a second, above 0, at most 1000000")
+        Pacing::Open(rate) if !(1e-6..=1e6).contains(&rate) => {
+            refuse(format!("a rate of {rate}"), "requests a second, 0.000001 to 1000000")
         }
         Pacing::Open(_) | Pacing::Closed => Ok(()),
     }
@@ -262,13 +302,15 @@ impl Shared {
         self.counted_from + self.load.duration
     }
 
-    /// Requests of an open loop that fall due before its end.
+    /// When request `n` of an open loop falls due.
+    fn due_at(&self, n: u64, rate: f64) -> Instant {
+        self.start + Duration::from_secs_f64(n as f64 / rate)
+    }
+
+    /// Requests of an open loop that fall due before that.
     #[expect(clippy::cast_possible_truncation, reason = "a million a second for two days at most")]
-    fn due(&self) -> u64 {
-        match self.load.pacing {
-            Pacing::Open(rate) => ((self.end() - self.start).as_secs_f64() * rate).ceil() as u64,
-            Pacing::Closed => 0,
-        }
+    fn due_before(&self, until: Instant, rate: f64) -> u64 {
+        ((until - self.start).as_secs_f64() * rate).ceil() as u64
     }
 }
 
@@ -281,7 +323,7 @@ async fn connection(shared: Arc<Shared>) -> Report {
         let n = shared.next.fetch_add(1, Ordering::Relaxed);
         let due = match load.pacing {
             Pacing::Closed => Instant::now(),
-            Pacing::Open(rate) => shared.start + Duration::from_secs_f64(n as f64 / rate),
+            Pacing::Open(rate) => shared.due_at(n, rate),
         };
         if due >= shared.end() {
             // Taken, but of no time: not among those that were due.
@@ -295,13 +337,14 @@ async fn connection(shared: Arc<Shared>) -> Report {
             due
         };
         let outcome = time::timeout(load.patience, request(&shared, &mut open, n)).await.unwrap_or(Outcome::TimedOut);
+        let waited = from.elapsed();
         if !matches!(outcome, Outcome::Reply { .. }) {
             open = None;
             // A server that refuses connections is not asked a million times a second.
             time::sleep(PAUSE).await;
         }
         if due >= shared.counted_from {
-            report.take(outcome, from.elapsed());
+            report.take(outcome, waited);
         }
     }
     report

@@ -46,6 +46,9 @@ pub(super) struct BenchArgs {
     json: bool,
 }
 
+/// Those that are printed.
+const PERCENTILES: [(&str, f64); 4] = [("p50", 50.0), ("p95", 95.0), ("p99", 99.0), ("max", 100.0)];
+
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
@@ -132,8 +135,16 @@ fn print(load: &Load, report: &Report) {
     println!("  served    {:>9}   {:.1} a second", report.served(), report.per_second());
     let megabytes = report.bytes as f64 / 1e6;
     println!("  bytes     {megabytes:>9.1} MB   {:.1} MB a second", megabytes / report.elapsed.as_secs_f64());
-    let [p50, p95, p99, max] = [50.0, 95.0, 99.0, 100.0].map(|percent| report.percentile_ms(percent));
-    println!("  time      p50 {p50:.2} ms   p95 {p95:.2} ms   p99 {p99:.2} ms   max {max:.2} ms");
+    let times = PERCENTILES.map(|(name, percent)| {
+        let bound = if report.is_lower_bound(percent) { "≥ " } else { "" };
+        format!("{name} {bound}{:.2} ms", report.percentile_ms(percent))
+    });
+    println!("  time      {}", times.join("   "));
+    if PERCENTILES.iter().any(|(_, percent)| report.is_lower_bound(*percent)) {
+        println!(
+            "            ≥: at least that; requests that timed out or were not sent count with the time that they had waited"
+        );
+    }
     let statuses: Vec<String> = report.statuses.iter().map(|(status, count)| format!("{status}: {count}")).collect();
     println!("  status    {}", if statuses.is_empty() { String::from("no reply") } else { statuses.join("   ") });
     if report.broken > 0 {
@@ -151,7 +162,8 @@ fn print(load: &Load, report: &Report) {
 }
 
 fn as_json(load: &Load, report: &Report) -> serde_json::Value {
-    let ms = |percent| report.percentile_ms(percent);
+    let ms = PERCENTILES.map(|(name, percent)| (name.to_owned(), json!(report.percentile_ms(percent))));
+    let bounds = PERCENTILES.iter().filter(|(_, percent)| report.is_lower_bound(*percent)).map(|(name, _)| name);
     json!({
         "target": match &load.target {
             Target::Socket(path) => path.display().to_string(),
@@ -166,7 +178,8 @@ fn as_json(load: &Load, report: &Report) -> serde_json::Value {
         "served": report.served(),
         "per_second": report.per_second(),
         "bytes": report.bytes,
-        "ms": { "p50": ms(50.0), "p95": ms(95.0), "p99": ms(99.0), "max": ms(100.0) },
+        "ms": serde_json::Map::from_iter(ms),
+        "lower_bounds": bounds.collect::<Vec<_>>(),
         "status": report.statuses.iter().map(|(status, count)| (status.to_string(), json!(count)))
             .collect::<serde_json::Map<_, _>>(),
         "broken": report.broken,

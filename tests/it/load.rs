@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use calotype::error::Error;
 use calotype::load::{self, Load, Pacing, Report, Target};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::{calotype, stderr};
 use crate::http::Site;
@@ -34,6 +34,19 @@ fn stalling(stalls: usize) -> SocketAddr {
     thread::spawn(move || {
         while let Ok((stream, _)) = listener.accept() {
             thread::spawn(move || serve(stream));
+        }
+    });
+    addr
+}
+
+/// Accepts, and never answers.
+fn silent() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut held = vec![];
+        while let Ok((stream, _)) = listener.accept() {
+            held.push(stream);
         }
     });
     addr
@@ -73,6 +86,28 @@ fn in_an_open_loop_a_stall_is_seen_by_all_who_were_due_in_it() {
     assert!(closed.percentile_ms(99.0) < stall_ms / 2.0, "{closed:?}");
     assert!(open.replies() + open.unsent <= 361, "{open:?}");
     assert!(open.percentile_ms(85.0) > stall_ms / 4.0, "{open:?}");
+    assert!(open.unsent > 0 || !open.is_lower_bound(100.0), "{open:?}");
+}
+
+#[test]
+fn a_server_that_stops_answering_has_no_fine_percentiles() {
+    let stall_ms = STALL.as_secs_f64() * 1e3;
+    // The time of whoever is given up on counts, without the pause after it.
+    let closed = run(Load { patience: STALL / 2, duration: STALL, ..load(silent(), Pacing::Closed) });
+    assert!(closed.timed_out >= 1 && closed.replies() == 0, "{closed:?}");
+    assert!(closed.percentile_ms(0.0) >= stall_ms / 2.0 && closed.is_lower_bound(0.0), "{closed:?}");
+    // 60 requests are due by the clock, half of them uncounted; the first one takes the only connection to the end.
+    let (warm_up, duration) = (STALL / 2, STALL / 2);
+    let open = run(Load { patience: STALL, warm_up, duration, ..load(silent(), Pacing::Open(100.0)) });
+    assert_eq!((open.timed_out, open.unsent, open.replies()), (0, 30, 0), "{open:?}");
+    let [shortest, p50, longest] = [0.0, 50.0, 100.0].map(|percent| open.percentile_ms(percent));
+    assert!(shortest < p50 && p50 < longest && longest >= stall_ms * 0.49, "{shortest} {p50} {longest}: {open:?}");
+    assert!(open.is_lower_bound(0.0), "{open:?}");
+    // Of a few that time out among many served, only what is as late is a bound.
+    let mixed = run(Load { patience: STALL / 2, ..load(stalling(200), Pacing::Closed) });
+    assert!(mixed.timed_out >= 1 && mixed.served() >= 200, "{mixed:?}");
+    assert!(!mixed.is_lower_bound(50.0) && mixed.is_lower_bound(100.0), "{mixed:?}");
+    assert!(mixed.percentile_ms(100.0) >= stall_ms / 2.0, "{mixed:?}");
 }
 
 #[test]
@@ -102,6 +137,8 @@ fn what_makes_no_load_is_refused() {
         Load { headers: vec![(String::from("a b"), String::new())], ..fine.clone() },
         Load { headers: vec![(String::from("a"), String::from("\n"))], ..fine.clone() },
         Load { pacing: Pacing::Open(0.0), ..fine.clone() },
+        // Its second request would be due in more years than a clock counts.
+        Load { pacing: Pacing::Open(1e-300), ..fine.clone() },
         Load { pacing: Pacing::Open(f64::NAN), ..fine.clone() },
     ] {
         let shown = format!("{load:?}");
@@ -129,6 +166,7 @@ fn bench_counts_what_the_daemon_serves() {
     assert!(fine == count("served") && fine > 0 && missing.abs_diff(fine) <= 2, "{report}");
     assert!(count("bytes") > fine * 100 && report["ms"]["p50"].as_f64().unwrap() > 0.0, "{report}");
     assert_eq!((count("broken"), count("timed_out"), count("unsent")), (0, 0, 0), "{report}");
+    assert_eq!(report["lower_bounds"], json!([]), "{report}");
 
     let by_the_clock = ["--rate", "40", "/is/image/Co/A?wid=30"];
     let ran = calotype(&[&["bench", "--socket", socket], &short[..], &by_the_clock].concat());
@@ -137,6 +175,17 @@ fn bench_counts_what_the_daemon_serves() {
     for word in ["served", "bytes", "p50", "p95", "p99", "max", "200: "] {
         assert!(text.contains(word), "{word} is not in\n{text}");
     }
+    // Percentiles of requests that nobody answers are bounds, in words and in JSON.
+    let url = format!("http://{}/", silent());
+    let unanswered =
+        ["bench", &url, "--timeout", "0.2", "--duration", "0.1", "--warm-up", "0", "--rate", "40", "-c", "1"];
+    let ran = calotype(&unanswered);
+    let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.code() == Some(1) && text.contains("p50 ≥ ") && text.contains("max ≥ "), "{text}");
+    let ran = calotype(&[&unanswered[..], &["--json"]].concat());
+    let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!(report["lower_bounds"], json!(["p50", "p95", "p99", "max"]), "{report}");
+    assert!(report["ms"]["max"].as_f64().unwrap() >= 200.0 && report["unsent"] == 3, "{report}");
     // Nothing served is no success, and neither is nobody to ask.
     let none = calotype(&[&["bench", "--socket", socket], &short[..], &["/is/image/Co/Nope"]].concat());
     assert_eq!(none.status.code(), Some(1));
