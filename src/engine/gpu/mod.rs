@@ -127,13 +127,13 @@ impl Totals {
         }
     }
 
-    /// Counts one batch more.
-    fn add(&mut self, batch: &Self) {
-        self.batches += batch.batches;
-        self.jobs += batch.jobs;
-        self.source_bytes += batch.source_bytes;
-        self.out_bytes += batch.out_bytes;
-        let (sum, times) = (&mut self.times, &batch.times);
+    /// Counts what `other` did as well.
+    pub fn add(&mut self, other: &Self) {
+        self.batches += other.batches;
+        self.jobs += other.jobs;
+        self.source_bytes += other.source_bytes;
+        self.out_bytes += other.out_bytes;
+        let (sum, times) = (&mut self.times, &other.times);
         sum.upload += times.upload;
         sum.dispatch += times.dispatch;
         sum.readback += times.readback;
