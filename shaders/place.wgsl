@@ -1,7 +1,7 @@
 // place: crop, pad and flatten onto the view. One invocation writes one quad.
 //
 // mirror  engine::scalar::place         agreement: bit for bit, tests/it/differential.rs
-// src     packed levels, encoded, straight     [planes][h][quads]
+// src     packed levels, encoded, straight     [planes][h][quads]; chroma, if any, as large as luma
 // dst     packed levels, encoded, straight     [planes'][canvas h][canvas quads]
 // grid    x = quad of the view's row, y = row of the view, z = plane of dst
 
@@ -18,6 +18,7 @@ struct PlaceUniform {
     offset: vec2<i32>,
     dst_alpha: u32,
     _pad0: u32,
+    // Levels of the colour planes.
     fill: vec4<u32>,
 }
 

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use operations::{
-    Cover, Grain, Grow, Grown, Mask, MaskUse, Morph, Noise, Point, Rotation, Side, SourcePath, Tint, Turn, Unsharp,
-    masked,
+    Cover, Fill, Grain, Grow, Grown, Mask, MaskUse, Morph, Noise, Point, Rotation, Side, SourcePath, Tint, Turn,
+    Unsharp, masked,
 };
 pub use output::{Conversion, Intent, Output, Profile};
 pub use trim::{Traits, Trim, Trims};
@@ -100,15 +100,6 @@ pub struct Resample {
     /// Axis of the chroma planes when they are half size; `None` when the picture has none. It makes them half the size of
     /// luma, or as large, in both directions alike.
     pub chroma_axis: Option<Axis>,
-}
-
-/// What shows where the picture does not, or shines through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fill {
-    /// Nothing: transparent, alpha is kept.
-    Transparent,
-    /// An opaque colour, R G B; the result is opaque.
-    Opaque([u8; 3]),
 }
 
 /// One whole-image step. 8-bit planes go in and come out, except between `Load` and `Pack` (f32), between `UnsharpH` and

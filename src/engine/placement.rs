@@ -78,7 +78,8 @@ impl JobShape {
                 Pass::ResizeV(resample) => size.h = resample.axis.dst_len,
                 Pass::Place { canvas, fill, .. } => {
                     size = *canvas;
-                    format.alpha &= *fill == Fill::Transparent;
+                    let alpha = format.alpha && *fill == Fill::Transparent;
+                    format = PixelFormat { model: fill.model(format.model), alpha };
                 }
                 Pass::Turn(turn) => size = turn.turned(size),
                 Pass::Rotate(rotation) => {

@@ -86,6 +86,15 @@ pub fn luma([r, g, b]: [u8; 3]) -> u8 {
     u8::try_from(sum >> 16).unwrap_or(u8::MAX)
 }
 
+/// Y Cb Cr of a colour, full range: as the pass `rgb_to_ycbcr` makes full-size chroma.
+pub fn ycbcr([r, g, b]: [u8; 3]) -> [u8; 3] {
+    let [red, green, blue] = [r, g, b].map(i32::from);
+    let level = |sum: i32| u8::try_from((sum + (128 << 16) + (1 << 15) - 1) >> 16).unwrap_or(u8::MAX);
+    let cb = level(-11_059 * red - 21_709 * green + 32_768 * blue);
+    let cr = level(32_768 * red - 27_439 * green - 5_329 * blue);
+    [luma([r, g, b]), cb, cr]
+}
+
 /// How large a picture is printed, the same both ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Density {

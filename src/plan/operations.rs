@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::kernel::{affine, coverage, coverage_bytes_max, point};
-use crate::pixel::{Model, Path, PixelFormat, Plane, Size};
+use crate::pixel::{Model, Path, PixelFormat, Plane, Size, ycbcr};
 
 /// Parameters of the unsharp mask, ready for the engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -171,6 +171,37 @@ impl Cover {
     pub fn model(&self, model: Model) -> Model {
         let [r, g, b, alpha] = self.under;
         if model == Model::Grey && (alpha == 0 || r == g && g == b) { Model::Grey } else { Model::Rgb }
+    }
+}
+
+/// What shows where the picture does not, or shines through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fill {
+    /// Nothing: transparent, alpha is kept.
+    Transparent,
+    /// An opaque colour, R G B; the result is opaque.
+    Opaque([u8; 3]),
+}
+
+impl Fill {
+    /// What it makes of a picture of `model`: grey stays grey on grey.
+    pub fn model(self, model: Model) -> Model {
+        match self {
+            Self::Opaque([r, g, b]) if model == Model::Grey && (r != g || g != b) => Model::Rgb,
+            Self::Opaque(_) | Self::Transparent => model,
+        }
+    }
+
+    /// Its levels in the colour planes of a picture that comes out as `model`; black where nothing shows.
+    pub fn levels(self, model: Model) -> [u8; 3] {
+        let rgb = match self {
+            Self::Opaque(rgb) => rgb,
+            Self::Transparent => [0; 3],
+        };
+        match model {
+            Model::Ycbcr(_) => ycbcr(rgb),
+            Model::Grey | Model::Rgb | Model::Yuv | Model::Cmyk => rgb,
+        }
     }
 }
 

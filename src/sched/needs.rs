@@ -161,10 +161,7 @@ pub(super) fn passes_bytes_max(header: &Header, plan: &Plan) -> (u64, PixelForma
             Pass::GrowV(_) | Pass::Noise(_) | Pass::UnsharpV(_) | Pass::Sharpen => {}
             Pass::Place { canvas, fill, .. } => {
                 size = *canvas;
-                format.alpha = match fill {
-                    Fill::Transparent => true,
-                    Fill::Opaque(_) => false,
-                };
+                format = PixelFormat { model: fill.model(format.model), alpha: *fill == Fill::Transparent };
             }
         }
         let made = bytes(format, size, sample_bytes);

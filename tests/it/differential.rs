@@ -226,7 +226,7 @@ fn cases(pass: &str) -> Vec<Case> {
         }
         "resize_h" => resizes(&mut random, true),
         "resize_v" => resizes(&mut random, false),
-        "turn" => each(ON_RGB, &mut random, Tolerance::Exact, |size, _, _| {
+        "turn" => each(MOVED, &mut random, Tolerance::Exact, |size, _, _| {
             Turn::ALL.map(|turn| plan(size, turn.turned(size), vec![Pass::Turn(turn)])).to_vec()
         }),
         "rotate" => each(ON_RGB, &mut random, Tolerance::Exact, |size, _, random| {
@@ -313,7 +313,7 @@ fn cases(pass: &str) -> Vec<Case> {
         "sharpen" => {
             each(ON_RGB, &mut random, Tolerance::Exact, |size, _, _| vec![plan(size, size, vec![Pass::Sharpen])])
         }
-        "place" => each(ON_RGB, &mut random, Tolerance::Exact, |size, _, random| {
+        "place" => each(MOVED, &mut random, Tolerance::Exact, |size, _, random| {
             let fills = [Fill::Transparent, Fill::Opaque([255; 3]), Fill::Opaque([9, 200, 77])];
             let (w, h) = (size.w.cast_signed(), size.h.cast_signed());
             let mut plans = Vec::new();
@@ -399,6 +399,9 @@ fn random_point(random: &mut SplitMix64) -> Point {
 }
 
 const ON_RGB: [PixelFormat; 4] = [PixelFormat::GREY, GREY_ALPHA, PixelFormat::RGB, PixelFormat::RGBA];
+/// Of passes that move samples: chroma too, where it is as large as luma.
+const MOVED: [PixelFormat; 6] =
+    [PixelFormat::GREY, GREY_ALPHA, PixelFormat::RGB, PixelFormat::RGBA, YCC_444, YCC_444_ALPHA];
 
 /// One case for each format, hostile size and content.
 fn each<const N: usize>(
@@ -628,6 +631,38 @@ fn whole_renditions() {
                     .collect();
                 for engine in others() {
                     let name = format!("{}: {source} to {dst} {format:?} {passes:?}", engine.name());
+                    assert_rendition(&name, &**engine, &image, dst, &passes);
+                }
+            }
+        }
+    }
+}
+
+/// Y Cb Cr that stays so: a part of it, within edges that fall off, turned, padded, and as a format stores it.
+#[test]
+fn renditions_that_stay_ycbcr() {
+    let mut random = SplitMix64::new("renditions_that_stay_ycbcr");
+    let (source, cut, dst) = (Size::new(203, 131), Size::new(97, 60), Size::new(53, 41));
+    let image = Arc::new(picture(Content::Opaque, source, YCC_444, &mut random));
+    let space = WorkingSpace::Encoded;
+    for (kernel, edge) in [(Kernel::Sharp2, Edge::Renormalise), (Kernel::Bicub, Edge::Transparent)] {
+        let along = |src, dst| resample(kernel, Axis { edge, ..Axis::whole(src, dst) });
+        for (turn, fill) in Turn::ALL.into_iter().zip([Fill::Opaque([200, 30, 90]), Fill::Transparent].repeat(4)) {
+            let turned = turn.turned(dst);
+            let canvas = Size::new(turned.w + 9, turned.h - 4);
+            for form in [None, Some(YcbcrForm::Half), Some(YcbcrForm::Video)] {
+                let mut passes = vec![
+                    Pass::Place { canvas: cut, x: -31, y: -44, fill: Fill::Transparent },
+                    Pass::Load { space, add_alpha: edge == Edge::Transparent },
+                    Pass::ResizeV(along(cut.h, dst.h)),
+                    Pass::ResizeH(along(cut.w, dst.w)),
+                    Pass::Pack { space },
+                    Pass::Turn(turn),
+                    Pass::Place { canvas, x: 5, y: -2, fill },
+                ];
+                passes.extend(form.map(|form| Pass::RgbToYcbcr { form }));
+                for engine in others() {
+                    let name = format!("{}: {passes:?}", engine.name());
                     assert_rendition(&name, &**engine, &image, dst, &passes);
                 }
             }

@@ -541,6 +541,7 @@ fn what_is_no_plan_is_an_error_and_its_neighbours_live() {
         vec![load()],
         vec![Pass::Sharpen],
         vec![Pass::RgbToYcbcr { form: YcbcrForm::Full }],
+        vec![Pass::Place { canvas: size, x: 1, y: 0, fill: Fill::Opaque([0; 3]) }],
         vec![Pass::Load { space: WorkingSpace::Linear, add_alpha: false }, pack()],
         vec![load(), Pass::ResizeH(Resample { chroma_axis: None, ..whole }), pack()],
         vec![load(), Pass::ResizeH(turn(YCC_420, Kernel::Bicub, 25, 12)), pack()],

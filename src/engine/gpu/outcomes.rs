@@ -3,7 +3,7 @@
 use super::shape::Shape;
 use crate::error::{Error, Result};
 use crate::kernel::Axis;
-use crate::pixel::{Model, PixelFormat, Size, WorkingSpace};
+use crate::pixel::{Chroma, Model, PixelFormat, Size, WorkingSpace};
 use crate::plan::{Fill, Grow, Morph, Resample, Unsharp};
 
 /// Shape after `load`.
@@ -61,10 +61,9 @@ pub(super) fn is_mono(format: PixelFormat, usm: &Unsharp) -> Option<bool> {
 
 /// Format of a placed picture, as `scalar::place` says; `None` where placing is not defined.
 pub(super) fn placed(src: Shape, canvas: Size, offset: [i32; 2], fill: Fill) -> Option<PixelFormat> {
-    let model = match (src.format.model, fill) {
-        (Model::Grey, Fill::Opaque([r, g, b])) if r != g || g != b => Model::Rgb,
-        (Model::Grey | Model::Rgb, _) => src.format.model,
-        (Model::Ycbcr(_) | Model::Yuv | Model::Cmyk, _) => return None,
+    let model = match src.format.model {
+        model @ (Model::Grey | Model::Rgb | Model::Ycbcr(Chroma::Full)) => fill.model(model),
+        Model::Ycbcr(Chroma::Half) | Model::Yuv | Model::Cmyk => return None,
     };
     let covers = |offset: i32, len: u32, view: u32| offset <= 0 && i64::from(offset) + i64::from(len) >= view.into();
     let covers = covers(offset[0], src.full.w, canvas.w) && covers(offset[1], src.full.h, canvas.h);

@@ -562,10 +562,7 @@ impl Recorder<'_> {
     ) -> Result<()> {
         let format = placed(src, canvas, offset, fill).ok_or_else(|| misplanned(pass.name()))?;
         let dst = Shape::of(canvas, format);
-        let colour = match fill {
-            Fill::Opaque(rgb) => rgb.map(u32::from),
-            Fill::Transparent => [0; 3],
-        };
+        let [a, b, c] = fill.levels(format.model).map(u32::from);
         let uniform = Uniform::new(&PlaceUniform {
             src_first: 0,
             dst_first: 0,
@@ -576,7 +573,7 @@ impl Recorder<'_> {
             offset,
             dst_alpha: dst.alpha(),
             _pad0: 0,
-            fill: [colour[0], colour[1], colour[2], 0],
+            fill: [a, b, c, 0],
         });
         self.packed(pass, uniform, None, (at, None), dst, dst.quad_grid(), is_last)
     }

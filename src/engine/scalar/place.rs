@@ -1,6 +1,6 @@
 //! `place`: onto the view.
 
-use crate::pixel::{Image, Model, PixelFormat, Plane, Size};
+use crate::pixel::{Chroma, Image, Model, PixelFormat, Plane, Size};
 use crate::plan::Fill;
 
 /// Crops, pads and flattens a picture onto a view of `canvas` pixels.
@@ -8,23 +8,24 @@ use crate::plan::Fill;
 /// - Shape: `[planes][h][w]` → `[planes'][canvas.h][canvas.w]`; source pixel (0, 0) comes to (`x`, `y`)
 /// - Alpha: [`Fill::Opaque`] flattens, `(c·a + fill·(255 − a) + 127) / 255`, and drops the alpha plane;
 ///   [`Fill::Transparent`] keeps it and adds one where the picture is opaque and does not cover the view
-/// - Model: Grey stays grey under a grey fill, becomes R G B under a coloured one; else R G B
+/// - Model: grey becomes R G B under a coloured fill, else each stays what it is; of Y Cb Cr the fill is too, by
+///   [`Fill::levels`]
 /// - Agreement: integer, bit for bit in every engine
 ///
 /// # Panics
-/// If the model is neither grey nor R G B: the planner converts first.
+/// If chroma is half size, which no odd offset suits, or the model is an encoder's: the planner converts first.
 pub fn place(src: &Image, canvas: Size, x: i32, y: i32, fill: Fill) -> Image {
-    let model = placed_model(src.format().model, fill);
+    let model = match src.format().model {
+        model @ (Model::Grey | Model::Rgb | Model::Ycbcr(Chroma::Full)) => fill.model(model),
+        model @ (Model::Ycbcr(Chroma::Half) | Model::Yuv | Model::Cmyk) => unreachable!("placing {model:?}"),
+    };
     let covers = x <= 0
         && y <= 0
         && i64::from(x) + i64::from(src.size().w) >= i64::from(canvas.w)
         && i64::from(y) + i64::from(src.size().h) >= i64::from(canvas.h);
     let alpha = fill == Fill::Transparent && (src.format().alpha || !covers);
     let format = PixelFormat { model, alpha };
-    let colour = match fill {
-        Fill::Opaque(rgb) => rgb,
-        Fill::Transparent => [0; 3],
-    };
+    let colour = fill.levels(model);
     let inside = |cx: usize, cy: usize| {
         let (sx, sy) = (cx as i64 - i64::from(x), cy as i64 - i64::from(y));
         let inside = (0..i64::from(src.size().w)).contains(&sx) && (0..i64::from(src.size().h)).contains(&sy);
@@ -54,15 +55,6 @@ pub fn place(src: &Image, canvas: Size, x: i32, y: i32, fill: Fill) -> Image {
         })
         .collect();
     Image::from_planes(canvas, format, planes)
-}
-
-/// Model of a placed picture.
-fn placed_model(model: Model, fill: Fill) -> Model {
-    match (model, fill) {
-        (Model::Grey, Fill::Opaque([r, g, b])) if r != g || g != b => Model::Rgb,
-        (Model::Grey | Model::Rgb, _) => model,
-        (Model::Ycbcr(_) | Model::Yuv | Model::Cmyk, _) => unreachable!("placing {model:?}"),
-    }
 }
 
 /// `c` with alpha `a` over an opaque background, halves rounded as integers say.

@@ -241,10 +241,9 @@ impl Work for Place<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) -> Image {
         let Self { src, canvas, x, y, fill } = self;
-        let model = match (src.format.model, fill) {
-            (Model::Grey, Fill::Opaque([r, g, b])) if r != g || g != b => Model::Rgb,
-            (model @ (Model::Grey | Model::Rgb), _) => model,
-            (model @ (Model::Ycbcr(_) | Model::Yuv | Model::Cmyk), _) => unreachable!("placing {model:?}"),
+        let model = match src.format.model {
+            model @ (Model::Grey | Model::Rgb | Model::Ycbcr(Chroma::Full)) => fill.model(model),
+            model @ (Model::Ycbcr(Chroma::Half) | Model::Yuv | Model::Cmyk) => unreachable!("placing {model:?}"),
         };
         // Columns and rows of the canvas that the picture covers, and its own first ones there.
         let across = overlap(x, src.size.w, canvas.w);
@@ -252,10 +251,7 @@ impl Work for Place<'_> {
         let covers = across.len == canvas.w as usize && down.len == canvas.h as usize;
         let alpha = fill == Fill::Transparent && (src.format.alpha || !covers);
         let format = PixelFormat { model, alpha };
-        let colour = match fill {
-            Fill::Opaque(rgb) => rgb,
-            Fill::Transparent => [0; 3],
-        };
+        let colour = fill.levels(model);
         let mut out = Image::new(canvas, format);
         for (i, plane) in out.planes_mut().iter_mut().enumerate() {
             let is_alpha = format.alpha_plane() == Some(i);
