@@ -3,13 +3,13 @@
 //! | stage | passes | when |
 //! |---|---|---|
 //! | decode | | planes as stored where that saves work, else R G B |
-//! | enlarge Y Cb Cr | `YcbcrToRgb` | it will be needed: first where there are fewer samples |
 //! | cut | `Place` | a small part of a large source is wanted, or no scaling at all |
+//! | enlarge Y Cb Cr | `YcbcrToRgb` | it will be needed: first where there are fewer samples |
 //! | mask | `Cover` | the source's alpha does not count as it is |
 //! | | `GrowH GrowV` of the alpha, then before the cut | asked for |
 //! | scale | `Load ResizeH ResizeV Pack`, the cheaper direction first | an axis is not a plain copy |
 //! | convert | `YcbcrToRgb` | something after it needs R G B, or chroma that is shared is to be shared otherwise |
-//! | grey | `Grey` | asked for: first of all where the decoder hands out luma and nothing after it needs colours |
+//! | grey | `Grey` | asked for: before the scaling where the decoder hands out luma and nothing after needs colours |
 //! | turn | `Turn` | mirrored, or turned by quarters |
 //! | cover | `Cover`, `Place` before it where it reaches beyond the picture | colours beneath, opacity |
 //! | clip | `Mask`, after either `Cover` | paths to clip to |
@@ -225,7 +225,7 @@ impl Order<'_> {
         passes.iter().fold(decoded, |model, pass| match pass {
             Pass::YcbcrToRgb => Model::Rgb,
             Pass::Grey | Pass::Matte => Model::Grey,
-            Pass::Place { fill: Fill::Opaque([r, g, b]), .. } if r != g || g != b => Model::Rgb,
+            Pass::Place { fill, .. } => fill.model(model),
             Pass::Point(point) if matches!(model, Model::Grey | Model::Rgb) => point.model(model),
             Pass::Cover(cover) if matches!(model, Model::Grey | Model::Rgb) => cover.model(model),
             _ => model,
@@ -267,32 +267,34 @@ impl Order<'_> {
         let visible = shown.size();
         let whole = visible == self.header.size;
         let finish = self.finish(shown, false);
-        if whole && finish.passes.is_empty() && !self.needs_place(&finish) {
-            if self.stays_ycbcr() {
-                return (DecodeAs::Native, Vec::new());
-            }
-            if self.wants_grey() && self.has_luma() {
-                return (DecodeAs::Native, vec![Pass::Grey]);
-            }
-        }
-        let mut passes = Vec::new();
+        let placed = self.needs_place(&finish);
+        let suits = if self.has_full_chroma() { finish.turns_alone() } else { whole && finish.is_done(placed) };
+        let (decode, converts) = if suits && self.stays_ycbcr() {
+            (DecodeAs::Native, None)
+        } else if suits && self.wants_grey() && self.has_luma() {
+            (DecodeAs::Native, Some(Pass::Grey))
+        } else if self.has_full_chroma() && !whole {
+            // The decoder would convert all of it.
+            (DecodeAs::Native, Some(Pass::YcbcrToRgb))
+        } else {
+            (DecodeAs::Rgb, None)
+        };
         // At scale 1 `origin` is a whole sample, and inside the source.
         let (left, top) = (-offset_i32(x.origin.floor()), -offset_i32(y.origin.floor()));
         let covers = visible == self.layout.view;
-        if !whole && covers && finish.passes.is_empty() && mask.is_empty() {
-            let canvas = self.layout.view;
-            return (DecodeAs::Rgb, vec![Pass::Place { canvas, x: left, y: top, fill: self.fill() }]);
-        }
-        passes.extend(mask.early);
+        let at_once = !whole && covers && finish.passes.is_empty() && mask.is_empty();
+        let mut passes = mask.early;
         if !whole {
-            passes.push(Pass::Place { canvas: visible, x: left, y: top, fill: Fill::Transparent });
+            let fill = if at_once { self.fill() } else { Fill::Transparent };
+            passes.push(Pass::Place { canvas: visible, x: left, y: top, fill });
         }
+        passes.extend(converts);
         passes.extend(mask.late);
         passes.extend(finish.passes.iter().cloned());
-        if self.needs_place(&finish) {
+        if placed && !at_once {
             passes.push(self.place(finish.at));
         }
-        (DecodeAs::Rgb, passes)
+        (decode, passes)
     }
 
     fn scaled(&self, shown: &Shown) -> (DecodeAs, Vec<Pass>) {
@@ -301,30 +303,30 @@ impl Order<'_> {
         let space = self.company.working_space;
         let kernel = self.commands.res_mode.unwrap_or(self.company.res_mode);
         let cut = self.cut(spans, kernel);
+        let source = cut.unwrap_or(Rect::of(self.header.size));
         let native = self.header.native;
-        let ycbcr = self.has_luma() && !soft && space == WorkingSpace::Encoded && cut.is_none();
+        let takes_part = self.has_full_chroma() || !soft && cut.is_none();
+        let ycbcr = self.has_luma() && space == WorkingSpace::Encoded && takes_part;
         let visible = shown.size();
-        let enlarges = visible.pixels() > self.header.size.pixels();
+        let enlarges = visible.pixels() > source.size().pixels();
         let finish = self.finish(shown, soft);
         let placed = self.needs_place(&finish);
-        let is_turned = |pass: &Pass| matches!(pass, Pass::Turn(_));
-        let grey_first = ycbcr && self.wants_grey() && finish.passes.iter().all(is_turned);
-        let stays = ycbcr && self.stays_ycbcr() && finish.passes.is_empty() && !placed;
+        let suits = if self.has_full_chroma() { finish.turns_alone() } else { finish.is_done(placed) };
+        let grey_first = ycbcr && self.wants_grey() && finish.turns_alone();
+        let stays = ycbcr && self.stays_ycbcr() && suits;
         let rgb_first = ycbcr && enlarges && !stays && !grey_first;
 
-        let mut passes = Vec::new();
+        let mask = self.mask();
+        let mut passes = mask.early;
+        if let Some(cut) = cut {
+            let (x, y) = (-offset_i32(cut.x), -offset_i32(cut.y));
+            passes.push(Pass::Place { canvas: cut.size(), x, y, fill: Fill::Transparent });
+        }
         if grey_first {
             passes.push(Pass::Grey);
         } else if rgb_first {
             passes.push(Pass::YcbcrToRgb);
         }
-        let mask = self.mask();
-        passes.extend(mask.early);
-        if let Some(cut) = cut {
-            let (x, y) = (-offset_i32(cut.x), -offset_i32(cut.y));
-            passes.push(Pass::Place { canvas: cut.size(), x, y, fill: Fill::Transparent });
-        }
-        let source = cut.unwrap_or(Rect::of(self.header.size));
         let chroma = (ycbcr && !rgb_first && !grey_first && native.model == Model::Ycbcr(Chroma::Half))
             .then_some(if stays { Chroma::Half } else { Chroma::Full });
         passes.extend(mask.late);
@@ -364,6 +366,11 @@ impl Order<'_> {
     fn has_luma(&self) -> bool {
         let native = self.header.native;
         matches!(native.model, Model::Ycbcr(_)) && !native.alpha && !self.header.converts_profile
+    }
+
+    /// Whether that can be cut, turned, padded, and fall off at an edge: half-size chroma cannot.
+    fn has_full_chroma(&self) -> bool {
+        self.has_luma() && self.header.native.model == Model::Ycbcr(Chroma::Full)
     }
 
     /// Whether colours are to be left out.
@@ -506,6 +513,16 @@ struct Finish {
 }
 
 impl Finish {
+    /// Whether samples change places at most: planes of every meaning suit that.
+    fn turns_alone(&self) -> bool {
+        self.passes.iter().all(|pass| matches!(pass, Pass::Turn(_)))
+    }
+
+    /// Whether the visible picture is the view as it is.
+    fn is_done(&self, placed: bool) -> bool {
+        self.passes.is_empty() && !placed
+    }
+
     /// Surrounded by what is clear, so that it fills a part of the view.
     fn fill(&mut self, at: [u32; 2], size: Size) {
         if (at, size) != (self.at, self.size) {

@@ -68,7 +68,8 @@ pub(crate) fn plan(source: &str, query: &str, company: &Company) -> Result<Plan,
     planned(&header(source), query, company)
 }
 
-fn planned(header: &Header, query: &str, company: &Company) -> Result<Plan, Error> {
+/// A plan over a picture of this header.
+pub(crate) fn planned(header: &Header, query: &str, company: &Company) -> Result<Plan, Error> {
     let commands = request::parse(query, company)?;
     let decision = decide(&commands, header, company, &Hints::default())?;
     request::plan(&commands, header, company, &decision)

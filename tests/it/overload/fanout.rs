@@ -5,14 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use calotype::codec;
 use calotype::engine::scalar::Scalar;
 use calotype::engine::{Done, Engine, Job, run};
 use calotype::error::Error;
-use calotype::pixel::{Chroma, Size};
+use calotype::pixel::{Chroma, Model, Size, testcard};
 use calotype::plan::{EncodeSpec, Fill, JpegQuality, Pass, Plan, WebpQuality};
 use calotype::sched::{Options, Outcome, Work};
 
-use super::rig::{ONE_LANE, Picture, Rig, outcome, soon};
+use super::rig::{ONE_LANE, PATIENCE, Picture, Remote, Rig, outcome, soon};
+use crate::codecs::probe;
+use crate::commands::{company, planned};
 
 const WEBP: EncodeSpec = EncodeSpec::Webp { quality: WebpQuality(8000) };
 
@@ -105,6 +108,42 @@ fn renditions_that_differ_in_format_share_their_passes() {
         }
         rig.is_at_rest();
     }
+}
+
+/// What would need a source of its own would come as a job of its own.
+#[test]
+fn all_of_a_jpeg_and_parts_of_it_are_made_of_one_source() {
+    let bytes = Bytes::from(codec::encode(&testcard::photo(Size::new(120, 90), 3), &JPEG).unwrap());
+    let header = probe(&bytes);
+    let queries = [
+        "hei=50",
+        "hei=50&op_usm=1.75,0.3,2,0&fmt=png",
+        "rgn=10,10,40,30&hei=20&fmt=webp",
+        "rgn=10,10,40,30&hei=20&op_usm=1.75,0.3,2,0",
+        "crop=7,9,60,50",
+        "crop=7,9,60,50&op_sharpen=1&fmt=png",
+        "wid=40&hei=60&fit=crop&fmt=webp",
+        "flip=lr&hei=50",
+        "extend=5,3,5,9&hei=50&fmt=webp",
+        "extend=5,3,5,9&hei=50&op_invert=1&fmt=webp",
+        "rgn=10,10,40,30&hei=20&fmt=jpeg,gray",
+    ];
+    let plans: Vec<_> = queries.iter().map(|query| Arc::new(planned(&header, query, &company()).unwrap())).collect();
+    let (gpu, jobs) = Remote::new();
+    let rig = Rig::new(ONE_LANE, Arc::new(Scalar), Some(gpu));
+    let source = bytes.clone();
+    let read = Box::new(move || Ok(source));
+    let work = Work { source_bytes: bytes.len() as u64, read, header, plans, ..rig.picture.work(1, soon()) };
+    let answer = rig.submit(work).unwrap();
+    let (job, done) = jobs.recv_timeout(PATIENCE).expect("a job");
+    assert_eq!(job.source.format().model, Model::Ycbcr(Chroma::Full));
+    assert_eq!(job.plans.len(), queries.len());
+    done(run(&Scalar, job));
+    for (query, result) in queries.iter().zip(outcome(&answer).unwrap()) {
+        result.unwrap_or_else(|error| panic!("{query}: {error}"));
+    }
+    assert!(jobs.try_recv().is_err(), "a second source");
+    rig.is_at_rest();
 }
 
 /// The oracle, but for the first passes that sharpen, or all.
