@@ -39,6 +39,9 @@ const PAIRS: usize = 400;
 const LOOP: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_secs(60);
 
+#[global_allocator]
+static HEAP: heap::Heap = heap::Heap;
+
 fn main() {
     // `cargo test --benches` only wants to know that it runs.
     if std::env::args().any(|arg| arg == "--test") {

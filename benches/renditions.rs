@@ -22,6 +22,9 @@ mod camera;
 const QUERIES: [&str; 4] =
     ["hei=500&qlt=80", "hei=500&op_usm=1,1,2,0&qlt=80", "wid=200&hei=200&fit=crop&qlt=80", "hei=500&fmt=webp&qlt=80"];
 
+#[global_allocator]
+static HEAP: heap::Heap = heap::Heap;
+
 fn main() {
     // As the daemon does.
     heap::settle();

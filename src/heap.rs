@@ -5,13 +5,59 @@
 //! it is the pool that buffers come from: what a job gave back is what the next one gets, without a call of the system and
 //! without a page to be zeroed. What it keeps is what jobs held at a time, arena by arena; `sched` gives all of it back every
 //! few seconds, and at rest. Other C libraries are left as they are.
-#![allow(unsafe_code, reason = "functions of the C library, which take numbers and a block of the caller's")]
+//!
+//! Blocks too large to be kept come from the system each time, page by page, half a millisecond a megabyte. Where it has large
+//! pages, [`Heap`] asks for these.
+#![allow(
+    unsafe_code,
+    reason = "an allocator, and functions of the C library that take numbers or a block of the caller's"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+
+use crate::limits;
+
+/// The C library's allocator as Rust's, with large pages for blocks from `HEAP_LARGE_PAGES_BYTES_MIN` on: a binary names it as
+/// its `#[global_allocator]`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heap;
+
+// SAFETY: every block is the system allocator's, to which every call goes on as it is.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        enlarge(unsafe { System.alloc(layout) }, layout.size())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        enlarge(unsafe { System.alloc_zeroed(layout) }, layout.size())
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, len: usize) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        enlarge(unsafe { System.realloc(block, layout, len) }, len)
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+/// Asks for large pages below a large block. A null pointer stays one.
+fn enlarge(block: *mut u8, len: usize) -> *mut u8 {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    if len >= limits::HEAP_LARGE_PAGES_BYTES_MIN && !block.is_null() {
+        glibc::advise(block, len, glibc::MADV_HUGEPAGE);
+    }
+    block
+}
 
 /// To be called once, first thing in `main`: a thread that is there already keeps the arena it has.
 pub fn settle() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        use crate::limits;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let arenas = cores.clamp(2, limits::HEAP_ARENAS_MAX);
         glibc::set(glibc::M_ARENA_MAX, arenas);
@@ -30,7 +76,7 @@ pub fn trim() {
 /// For large blocks that end soon anyway; the pages come back, one by one, if the block is written to again.
 pub fn discard(samples: &mut [u8]) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    glibc::discard(samples);
+    glibc::advise(samples.as_mut_ptr(), samples.len(), glibc::MADV_DONTNEED);
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -43,7 +89,8 @@ mod glibc {
     pub(super) const M_ARENA_MAX: c_int = -8;
 
     // As in Linux' mman-common.h.
-    const MADV_DONTNEED: c_int = 4;
+    pub(super) const MADV_DONTNEED: c_int = 4;
+    pub(super) const MADV_HUGEPAGE: c_int = 14;
     /// Of most machines. Where pages are larger the kernel refuses what is not a multiple, and keeps it.
     const PAGE_BYTES: usize = 4096;
 
@@ -60,13 +107,14 @@ mod glibc {
         unsafe { mallopt(parameter, value) };
     }
 
-    pub(super) fn discard(samples: &mut [u8]) {
-        let before = samples.as_ptr().align_offset(PAGE_BYTES);
-        let Some(rest) = samples.get_mut(before..) else { return };
-        let length = rest.len() / PAGE_BYTES * PAGE_BYTES;
-        // SAFETY: the pages lie within `rest`, which is ours alone. Those of a heap are anonymous and private: read again, they
-        // are zeros (madvise(2)), which bytes may be.
-        unsafe { madvise(rest.as_mut_ptr().cast(), length, MADV_DONTNEED) };
+    /// Tells the system what is to become of the whole pages of a block of the caller's. If it does not want to know, things are
+    /// as they were.
+    pub(super) fn advise(block: *mut u8, len: usize, advice: c_int) {
+        let before = block.align_offset(PAGE_BYTES);
+        let Some(length) = len.checked_sub(before).map(|rest| rest / PAGE_BYTES * PAGE_BYTES) else { return };
+        // SAFETY: the pages lie within the block. Those of a heap are anonymous and private: with MADV_DONTNEED they read as
+        // zeros afterwards (madvise(2)), which its owner has asked for; MADV_HUGEPAGE changes no value.
+        unsafe { madvise(block.wrapping_add(before).cast(), length, advice) };
     }
 
     pub(super) fn trim() {

@@ -133,6 +133,8 @@ pub const GPU_RETRY_MS_MAX: u64 = 60_000;
 pub const HEAP_ARENAS_MAX: usize = 8;
 /// Bytes of a block that is kept when it is given back; glibc takes no more than this. Larger ones go to the system at once.
 pub const HEAP_BLOCK_BYTES_MAX: usize = 32 << 20;
+/// Bytes of a block from where large pages are asked for: below, a request finds what the one before it gave back.
+pub const HEAP_LARGE_PAGES_BYTES_MIN: usize = 8 << 20;
 /// Free bytes at the ends of all arenas from where they go to the system.
 pub const HEAP_KEPT_BYTES_MAX: usize = 256 << 20;
 /// How often all free pages go to the system while there are jobs, and how long after the last one at most, ms.

@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+use calotype::heap::Heap;
+
+#[global_allocator]
+static HEAP: Heap = Heap;
+
 fn main() -> ExitCode {
     calotype::heap::settle();
     calotype::cli::main()

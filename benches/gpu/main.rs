@@ -53,6 +53,9 @@ struct Case {
     queries: Vec<String>,
 }
 
+#[global_allocator]
+static HEAP: heap::Heap = heap::Heap;
+
 fn main() -> ExitCode {
     // `cargo test --benches` only wants to know that it runs.
     if std::env::args().any(|arg| arg == "--test") {

@@ -36,6 +36,9 @@ const WEIGHED: &str = "weighed";
 /// Sources that each of those goes over at least.
 const WEIGHED_SOURCES: usize = 40;
 
+#[global_allocator]
+static HEAP: heap::Heap = heap::Heap;
+
 fn main() {
     // As the daemon does.
     heap::settle();

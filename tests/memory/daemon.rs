@@ -163,6 +163,20 @@ fn the_samples_of_a_large_picture_go_while_its_planes_grow() {
     let bytes_a_pixel = (daemon.resident("VmHWM:") - before) as f64 / size.pixels() as f64;
     println!("{bytes_a_pixel:.2} bytes a pixel at most");
     assert!(bytes_a_pixel < 4.5, "{bytes_a_pixel:.2} bytes a pixel at most");
+
+    let enabled = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+    if !enabled.contains("[madvise]") && !enabled.contains("[always]") {
+        println!("this system has no large pages: {enabled:?}");
+        return;
+    }
+    let pages = (0..6).map(|_| {
+        let before = daemon.faults();
+        daemon.get("a.jpg", "wid=400");
+        daemon.faults() - before
+    });
+    let (pages, small) = (pages.min().expect("some requests"), 3 * size.pixels() / 4096);
+    println!("{pages} pages a request at least, {small} were they small");
+    assert!(2 * pages < small, "{pages} pages a request at least");
 }
 
 /// What a request gave back is there for the next one, until the daemon rests: no buffer comes from the system once warm,
