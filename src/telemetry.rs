@@ -1,6 +1,7 @@
 //! What operators see: metrics, and one log line a rendition.
 //!
-//! The names of the log line are the names of the metrics (`queue_ms` in the line is `calotype_queue_ms` in `/metrics`).
+//! What is measured has the same name in the log line and in the metrics (`queue_ms` in the line is `calotype_queue_ms` in
+//! `/metrics`).
 //! Every [`Telemetry`] counts for itself: nothing here is global to the process.
 
 use std::fmt;
@@ -31,6 +32,17 @@ pub fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
+/// Where a rendition was sent, and the estimates that say so: waiting and running.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed {
+    /// `gpu` or `cpu`.
+    pub side: &'static str,
+    /// Estimate of the one …
+    pub gpu: Duration,
+    /// … and of the other.
+    pub cpu: Duration,
+}
+
 /// One rendition for its log line.
 #[derive(Clone, Copy)]
 pub struct Line<'a> {
@@ -44,6 +56,8 @@ pub struct Line<'a> {
     pub dst: &'a dyn fmt::Display,
     /// The engine that ran the passes.
     pub engine: &'static str,
+    /// Where it was sent, if there was a choice.
+    pub placed: Option<Placed>,
     /// Where the time went.
     pub timings: Timings,
     /// Bytes of the rendition.
@@ -194,7 +208,7 @@ impl Telemetry {
 
     /// A rendition is ready.
     pub fn rendition(&self, line: &Line<'_>) {
-        let Line { id, key, src, dst, engine, timings, bytes } = line;
+        let Line { id, key, src, dst, engine, placed, timings, bytes } = line;
         self.queue_ms.record(ms(timings.queue));
         self.decode_ms.record(ms(timings.decode));
         self.pass_ms.record(ms(timings.pass));
@@ -208,6 +222,9 @@ impl Telemetry {
             %src,
             %dst,
             engine,
+            placed = placed.map(|placed| placed.side),
+            gpu_estimate_ms = placed.map(|placed| round(placed.gpu)),
+            cpu_estimate_ms = placed.map(|placed| round(placed.cpu)),
             queue_ms = round(timings.queue),
             decode_ms = round(timings.decode),
             pass_ms = round(timings.pass),

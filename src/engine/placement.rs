@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Cancel, Engine, Job, run};
 use crate::error::Result;
 use crate::kernel::{Axis, Kernel, SigmaPx};
@@ -166,7 +168,7 @@ pub struct Queues {
 }
 
 /// The two sides of a [`Placement`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Side {
     /// The GPU engine.
     Gpu,
@@ -174,8 +176,18 @@ pub enum Side {
     Cpu,
 }
 
+impl Side {
+    /// One word for logs and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Gpu => "gpu",
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
 /// Where a job goes, and the estimates that say so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// The engine with the lower estimate; the CPU if they are equal.
     pub side: Side,

@@ -10,6 +10,7 @@ use super::budget::Permit;
 use super::lane::Busy;
 use super::{Deadline, Done, Outcome, Rendered, Shared, Slot, Work};
 use crate::engine::Cancel;
+use crate::engine::placement::Placement;
 use crate::error::{Error, Result};
 use crate::pixel::Image;
 use crate::plan::{Pass, Plan};
@@ -156,6 +157,8 @@ pub(super) struct Pending {
     pub(super) plan: Arc<Plan>,
     /// Whether it is still wanted.
     pub(super) gate: Gate,
+    /// Where it was sent, if there was a choice.
+    pub(super) placement: Option<Placement>,
     /// Where the time went so far.
     pub(super) timings: Timings,
     /// The source's XMP packet, where a plan wants it.
@@ -181,6 +184,7 @@ impl Pending {
             is_answered: false,
             plan,
             gate: gate.clone(),
+            placement: None,
             timings,
             xmp: xmp.clone(),
         };

@@ -16,7 +16,7 @@ use super::mask;
 use super::needs::{self, job_bytes_max};
 use super::{Rendered, Shared, Work};
 use crate::codec;
-use crate::engine::placement::{self, JobShape, Queues, Side};
+use crate::engine::placement::{self, JobShape, Placement, Queues, Side};
 use crate::engine::{self, Completion, Engine, Job};
 use crate::error::{Error, Result};
 use crate::heap;
@@ -244,7 +244,10 @@ fn dispatch(shared: &Arc<Shared>, lane: &Lane, sources: &Sources, mut pending: V
             continue;
         }
         let job = Job { source: Arc::clone(source) as Arc<dyn RowSource>, plans, cancel: first.gate.cancel.clone() };
-        if let Some((gpu, busy)) = gpu_takes(shared, &job) {
+        let (placement, taken) = placed(shared, &job);
+        let group = pending.iter_mut().filter(|pending| pending.plan.decode == decode);
+        group.for_each(|pending| pending.placement = placement);
+        if let Some((gpu, busy)) = taken {
             let (group, others) = pending.into_iter().partition(|pending| pending.plan.decode == decode);
             pending = others;
             submit(shared, gpu, busy, job, source, group);
@@ -287,10 +290,10 @@ impl Drop for Busy {
     }
 }
 
-/// The GPU, if there is one and the job ends there first.
-fn gpu_takes<'a>(shared: &'a Arc<Shared>, job: &Job) -> Option<(&'a dyn Engine, Busy)> {
-    let gpu = shared.gpu.get()?;
-    let mut ns = 0;
+/// Where the job ends first, if there is a choice; and the GPU, if there is one and it takes the job.
+fn placed<'a>(shared: &'a Arc<Shared>, job: &Job) -> (Option<Placement>, Option<(&'a dyn Engine, Busy)>) {
+    let Some(gpu) = shared.gpu.get() else { return (None, None) };
+    let (mut placement, mut ns) = (None, 0);
     if let Some(costs) = &gpu.costs {
         let shape = JobShape::new(job.source.size(), job.source.format(), &job.plans);
         let lanes = shared.lanes.len();
@@ -301,14 +304,14 @@ fn gpu_takes<'a>(shared: &'a Arc<Shared>, job: &Job) -> Option<(&'a dyn Engine, 
             cpu_ns: shared.busy_ns(Side::Cpu).load(Ordering::Relaxed) / lanes as u64,
             cpu_threads: idle as u64,
         };
-        let placement = placement::place(costs, &shape, queues);
-        tracing::debug!(gpu_ns = placement.gpu_ns, cpu_ns = placement.cpu_ns, side = ?placement.side, "placed");
-        if placement.side == Side::Cpu {
-            return None;
+        let found = placement::place(costs, &shape, queues);
+        placement = Some(found);
+        if found.side == Side::Cpu {
+            return (placement, None);
         }
         ns = costs.gpu.estimate_ns(&shape);
     }
-    Some((&*gpu.engine, Busy::new(shared, Side::Gpu, ns)))
+    (placement, Some((&*gpu.engine, Busy::new(shared, Side::Gpu, ns))))
 }
 
 /// Gives a job to the GPU; what comes back are steps for the lanes.
@@ -379,7 +382,7 @@ fn take(shared: &Arc<Shared>, lane: &Lane, step: Step) {
         let start = Instant::now();
         let (bytes, verdict) = encoded(shared, &pending, image)?;
         pending.timings.encode = start.elapsed();
-        Ok(Rendered { bytes, verdict, timings: pending.timings, engine })
+        Ok(Rendered { bytes, verdict, timings: pending.timings, engine, placement: pending.placement })
     });
     pending.answer(result);
 }

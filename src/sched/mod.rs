@@ -35,7 +35,7 @@ use self::lane::Lane;
 pub use self::mask::MaskWork;
 pub use self::needs::job_bytes_max;
 use self::pace::Pace;
-use crate::engine::placement::{CostTable, Side};
+use crate::engine::placement::{CostTable, Placement, Side};
 use crate::engine::{Cancel, Engine};
 use crate::error::{Error, Result};
 use crate::plan::{Header, Plan, Verdict};
@@ -97,6 +97,8 @@ pub struct Rendered {
     pub timings: Timings,
     /// Name of the engine that ran the passes.
     pub engine: &'static str,
+    /// Where they were sent, if there was a choice.
+    pub placement: Option<Placement>,
 }
 
 /// One result a plan, in order; or what concerns them all.

@@ -22,18 +22,22 @@ use super::upgrades::{Finder, Upgrade, Upgrades};
 use super::{blocking, broken_off};
 use crate::cache::{Cache, Entry, Flights, Note, Stamp, Target};
 use crate::engine::Cancel;
+use crate::engine::placement::Placement;
 use crate::error::{Blame, Error, Result};
 use crate::limits;
 use crate::plan::{self, Decision, Plan, Verdict};
 use crate::request::{self, Commands, ServerCache};
 use crate::sched::{Deadline, MaskWork, Rendered, Sched, Slot, Work};
 use crate::store::Source;
-use crate::telemetry::{CacheEvent, Line, Telemetry, Timings};
+use crate::telemetry::{CacheEvent, Line, Placed, Telemetry, Timings};
 
 /// What is kept of a rendition beside its bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
     pub(super) verdict: Verdict,
+    /// Where its passes were sent, if there was a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) placement: Option<Placement>,
 }
 
 impl Note for Kept {
@@ -434,9 +438,9 @@ impl Derivatives {
         let own = if mask.is_some() { own.filter(|_| hash.is_some()) } else { hash };
         let (send, receive) = oneshot::channel();
         let done = move |outcome: Result<Vec<Result<Rendered>>>| {
-            let derivative = |Rendered { bytes, verdict, timings, engine }: Rendered| {
+            let derivative = |Rendered { bytes, verdict, timings, engine, placement }: Rendered| {
                 // On the lane: to hash and copy a large picture takes its time.
-                Derivative { entry: Arc::new(Entry::new(Kept { verdict }, &bytes)), timings, engine }
+                Derivative { entry: Arc::new(Entry::new(Kept { verdict, placement }, &bytes)), timings, engine }
             };
             let outcome = outcome.map(|results| results.into_iter().map(|result| result.map(derivative)).collect());
             // Nobody is there any more: the work was cancelled.
@@ -480,6 +484,11 @@ impl Derivatives {
                 src: &format_args!("{}:{}", header.format.name(), header.size),
                 dst: &format_args!("{}:{size}", entry.note.verdict.served.name()),
                 engine,
+                placed: entry.note.placement.map(|Placement { side, gpu_ns, cpu_ns }| Placed {
+                    side: side.word(),
+                    gpu: Duration::from_nanos(gpu_ns),
+                    cpu: Duration::from_nanos(cpu_ns),
+                }),
                 timings: *timings,
                 bytes: entry.body.len() as u64,
             });

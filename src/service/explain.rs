@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::engine::placement::Placement;
 use crate::pixel::Density;
 use crate::plan::{
     Conversion, Decision, DecodeAs, EncodeSpec, Fill, Grain, Grown, Header, MaskUse, Morph, Pass, Plan, Point,
@@ -68,6 +69,16 @@ pub fn verdict(verdict: &Verdict) -> Value {
         "saved_bytes": verdict.saved(),
         "tried": verdict.tried.iter().map(tried).collect::<Vec<_>>(),
         "skipped": verdict.skipped.iter().map(spec).collect::<Vec<_>>(),
+    })
+}
+
+/// Where its passes were sent, and the estimates that say so.
+pub(super) fn placement(placement: Placement) -> Value {
+    let ms = |ns: u64| ns as f64 / 1e6;
+    json!({
+        "side": placement.side.word(),
+        "gpu_estimate_ms": ms(placement.gpu_ns),
+        "cpu_estimate_ms": ms(placement.cpu_ns),
     })
 }
 

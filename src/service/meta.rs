@@ -226,7 +226,10 @@ mod tests {
     #[test]
     fn tags_are_strong_and_quoted() {
         // XXH3-128 of nothing, seed 0: the reference implementation's own vector.
-        let kept = Kept { verdict: Verdict { tried: Vec::new(), served: EncodeSpec::Png, skipped: Vec::new() } };
+        let kept = Kept {
+            verdict: Verdict { tried: Vec::new(), served: EncodeSpec::Png, skipped: Vec::new() },
+            placement: None,
+        };
         assert_eq!(etag(Entry::new(kept, b"").hash), "\"99aa06d3014798d86001c324468d497f\"");
         assert_eq!(etag(10), "\"0000000000000000000000000000000a\"");
     }

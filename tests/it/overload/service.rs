@@ -7,10 +7,12 @@ use bytes::Bytes;
 use calotype::config::Config;
 use calotype::decide::Hints;
 use calotype::engine::Engine;
+use calotype::engine::placement::{CostTable, EngineCosts};
 use calotype::engine::simd::Simd;
 use calotype::error::Error;
-use calotype::sched::Engines;
+use calotype::sched::{Engines, Gpu};
 use calotype::service::{ImageRequest, Service};
+use serde_json::{Value, json};
 
 use super::rig::{Noop, Order, Reins, metric, soon};
 
@@ -147,6 +149,23 @@ fn a_draining_service_finishes_and_refuses() {
 }
 
 /// A lane with nothing to do makes the first candidate meanwhile; what is tried and served is what one lane alone tries.
+#[test]
+fn where_a_rendition_was_sent_is_told_with_the_estimates() {
+    let runtime = runtime();
+    let of = |fixed_ns| EngineCosts { fixed_ns, ..EngineCosts::default() };
+    for (gpu, cpu, side) in [(2e6, 5e6, "gpu"), (5e6, 2e6, "cpu")] {
+        let engine = || Arc::new(Simd::new()) as Arc<dyn Engine>;
+        let costs = Some(CostTable { gpu: of(gpu), cpu: of(cpu) });
+        let engines = Engines { cpu: engine(), gpu: Some(Gpu { engine: engine(), costs }) };
+        let service = Service::try_with(&Config::demo(), engines).unwrap();
+        let request = request("Valley", "wid=100");
+        let told = || runtime.block_on(service.explain(&request, soon())).unwrap()["placement"].clone();
+        assert_eq!(told(), Value::Null, "nothing is made yet");
+        runtime.block_on(service.image(&request, soon())).unwrap();
+        assert_eq!(told(), json!({ "side": side, "gpu_estimate_ms": gpu / 1e6, "cpu_estimate_ms": cpu / 1e6 }));
+    }
+}
+
 #[test]
 fn idle_lanes_change_no_byte() {
     let runtime = runtime();
