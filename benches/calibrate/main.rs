@@ -27,9 +27,9 @@ use pictures::{
 /// What is judged.
 const QUALITY: u8 = 85;
 const HEIGHT: u32 = 500;
-const JPEGS: [u8; 7] = [30, 50, 65, 75, 85, 92, 96];
-const WEBPS: [u16; 10] = [2000, 4000, 5500, 6800, 7600, 8200, 8700, 9100, 9500, 9900];
-const AVIFS: [u8; 9] = [2, 5, 8, 12, 16, 21, 27, 34, 42];
+const JPEGS: [u8; 9] = [10, 20, 30, 50, 65, 75, 85, 92, 96];
+const WEBPS: [u16; 14] = [0, 300, 700, 1200, 2000, 4000, 5500, 6800, 7600, 8200, 8700, 9100, 9500, 9900];
+const AVIFS: [u8; 12] = [2, 5, 8, 12, 16, 21, 27, 34, 42, 48, 54, 60];
 
 /// One encoding of one case.
 #[derive(Clone)]

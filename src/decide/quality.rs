@@ -6,8 +6,25 @@
 use crate::pixel::{Chroma, Size};
 use crate::plan::{AvifQuantiser, Jpeg2000Quality, JpegQuality, JpegXrQuantiser, Trim, WebpQuality};
 
+/// Rows of a table: what is asked for, beside what it comes to.
+const fn rows<const N: usize>(keys: [u8; N], values: [i32; N]) -> [(u8, i32); N] {
+    let mut rows = [(0, 0); N];
+    let mut i = 0;
+    while i < N {
+        rows[i] = (keys[i], values[i]);
+        i += 1;
+    }
+    rows
+}
+
+/// JPEG qualities that maps have rows of, …
+const JPEGS: [u8; 11] = [1, 10, 20, 30, 50, 65, 75, 85, 92, 96, 100];
+/// … means of pictures …
+const MEASURED: [u8; 10] = [10, 20, 30, 50, 65, 75, 85, 92, 96, 100];
+/// … and trims.
+const TRIMMED: [u8; 8] = [30, 50, 65, 75, 85, 92, 96, 100];
 /// Rows of a map for pictures of one size: JPEG quality, the other codec's.
-type Rows = [(u8, i32); 9];
+type Rows = [(u8, i32); 11];
 
 /// Pixels of the pictures that the rows were measured with, as [`log2_q8`] has them: longer sides of 500, 1000 and 2000 px.
 const SIZES_Q8: [i32; 3] = [17 * 256 + 128, 19 * 256 + 128, 21 * 256 + 128];
@@ -15,47 +32,50 @@ const SIZES_Q8: [i32; 3] = [17 * 256 + 128, 19 * 256 + 128, 21 * 256 + 128];
 /// WebP quality in hundredths. Measured on 14 photographs at each size and 16 pictures of 512 px more, 0.7 above
 /// `cjpeg -optimize` (libjpeg-turbo 2.1.5) on average at the first size and 1 at the others, because pictures differ from what
 /// is expected of them, 2026-11-21: the curves with `./x bench calibrate`, the yardstick by a script of the same steps
-/// (`docs/measurements.md`). The first row, the last, and those of 96 at the two larger sizes continue the others.
+/// (`docs/measurements.md`). The first row, the last, and those of 96 at the two larger sizes continue the others; those of 10 and
+/// 20 are of every picture, every second and every fourth, by size.
 const WEBP: [Rows; 3] = [
-    [(1, 100), (30, 2800), (50, 5258), (65, 6933), (75, 7890), (85, 8568), (92, 9172), (96, 9715), (100, 10_000)],
-    [(1, 100), (30, 2644), (50, 5553), (65, 7359), (75, 8204), (85, 8891), (92, 9609), (96, 9880), (100, 10_000)],
-    [(1, 100), (30, 2753), (50, 6058), (65, 7810), (75, 8469), (85, 9155), (92, 9880), (96, 9950), (100, 10_000)],
+    rows(JPEGS, [0, 74, 1098, 2800, 5258, 6933, 7890, 8568, 9172, 9715, 10_000]),
+    rows(JPEGS, [0, 0, 793, 2644, 5553, 7359, 8204, 8891, 9609, 9880, 10_000]),
+    rows(JPEGS, [0, 0, 761, 2753, 6058, 7810, 8469, 9155, 9880, 9950, 10_000]),
 ];
 /// AVIF quantiser in tenths at 4:2:0, measured like WebP's, 0.1 above the yardstick at every size, each picture with its trim.
 const AVIF_420: [Rows; 3] = [
-    [(1, 630), (30, 355), (50, 286), (65, 242), (75, 199), (85, 135), (92, 81), (96, 40), (100, 10)],
-    [(1, 630), (30, 363), (50, 283), (65, 233), (75, 178), (85, 115), (92, 64), (96, 23), (100, 0)],
-    [(1, 630), (30, 361), (50, 275), (65, 220), (75, 157), (85, 96), (92, 49), (96, 15), (100, 0)],
+    rows(JPEGS, [630, 530, 418, 355, 286, 242, 199, 135, 81, 40, 10]),
+    rows(JPEGS, [630, 562, 440, 363, 283, 233, 178, 115, 64, 23, 0]),
+    rows(JPEGS, [630, 586, 456, 361, 275, 220, 157, 96, 49, 15, 0]),
 ];
 /// Rows of a trim: JPEG quality, and a mean or a change.
-type TrimRows = [(u8, i32); 7];
+type TrimRows = [(u8, i32); 8];
 
 /// Mean log₂ of the bits a pixel that a JPEG takes of those pictures in 1/1000, at each size.
-const BITS_MILLI: [TrimRows; 3] = [
-    [(30, -1053), (50, -563), (65, -237), (75, 45), (85, 482), (92, 962), (96, 1515)],
-    [(30, -1499), (50, -996), (65, -660), (75, -368), (85, 90), (92, 599), (96, 1196)],
-    [(30, -1875), (50, -1364), (65, -1013), (75, -705), (85, -205), (92, 327), (96, 924)],
+const BITS_MILLI: [[(u8, i32); 10]; 3] = [
+    rows(MEASURED, [-2170, -1459, -1053, -563, -237, 45, 482, 962, 1515, 2355]),
+    rows(MEASURED, [-2598, -1902, -1499, -996, -660, -368, 90, 599, 1196, 2073]),
+    rows(MEASURED, [-2999, -2297, -1875, -1364, -1013, -705, -205, 327, 924, 1777]),
 ];
 /// Mean share of flat neighbours of those pictures in 1/1000, at each size.
 const FLAT_MILLI: [i32; 3] = [531, 621, 679];
 /// What one bit more changes in AVIF's quantiser at 4:2:0, in tenths, and what a flat share of 1 does: by ridge regression
-/// over the pictures behind the rows above (`docs/measurements.md`).
-const AVIF_PER_BIT: TrimRows = [(30, 12), (50, 26), (65, 38), (75, 45), (85, 45), (92, 41), (96, 38)];
-const AVIF_PER_FLAT: TrimRows = [(30, 106), (50, 123), (65, 131), (75, 127), (85, 106), (92, 88), (96, 78)];
+/// over the pictures behind the rows above (`docs/measurements.md`). Towards 100 every picture gets what the rows say.
+const AVIF_PER_BIT: TrimRows = rows(TRIMMED, [12, 26, 38, 45, 45, 41, 38, 0]);
+const AVIF_PER_FLAT: TrimRows = rows(TRIMMED, [106, 123, 131, 127, 106, 88, 78, 0]);
 /// The same of WebP's quality in hundredths: nothing did any good at 2000 px, and flat shares nowhere.
-const WEBP_PER_BIT: TrimRows = [(30, -317), (50, -581), (65, -736), (75, -675), (85, -528), (92, -445), (96, -407)];
-const NO_CHANGE: TrimRows = [(1, 0); 7];
+const WEBP_PER_BIT: TrimRows = rows(TRIMMED, [-317, -581, -736, -675, -528, -445, -407, 0]);
+const NO_CHANGE: TrimRows = [(1, 0); 8];
 
 /// AVIF quantiser at 4:4:4; the rows of 60, 85 and 93 are measured at height 500.
 const AVIF_444: [(u8, i32); 6] = [(1, 63), (30, 44), (60, 29), (85, 17), (93, 10), (100, 2)];
 
 /// JPEG quality at 4:2:0 and JPEG 2000 quality in hundredths of a decibel: the same mean score as our own JPEG over 14
 /// photographs at height 500 (`docs/measurements.md`); the first row and the last continue the others.
-const JPEG_2000_420: [(u8, i32); 9] =
-    [(1, 2800), (30, 3941), (40, 4082), (60, 4254), (75, 4454), (85, 4648), (92, 4894), (97, 5190), (100, 5400)];
-/// The same for a JPEG at 4:4:4.
-const JPEG_2000_444: [(u8, i32); 7] =
-    [(1, 2850), (30, 4001), (60, 4333), (75, 4564), (85, 4806), (93, 5217), (100, 5700)];
+const JPEG_2000_420: [(u8, i32); 11] = rows(
+    [1, 10, 20, 30, 40, 60, 75, 85, 92, 97, 100],
+    [2800, 3414, 3746, 3941, 4082, 4254, 4454, 4648, 4894, 5190, 5400],
+);
+/// The same for a JPEG at 4:4:4; the rows of 10 and 20 lie as far above those at 4:2:0 as that of 30.
+const JPEG_2000_444: [(u8, i32); 9] =
+    [(1, 2850), (10, 3474), (20, 3806), (30, 4001), (60, 4333), (75, 4564), (85, 4806), (93, 5217), (100, 5700)];
 
 /// JPEG quality at 4:2:0 and JPEG XR quantiser, measured like those of JPEG 2000.
 const JPEG_XR_420: [(u8, i32); 7] = [(1, 110), (40, 66), (60, 58), (75, 50), (85, 42), (92, 33), (100, 12)];
@@ -159,7 +179,7 @@ mod tests {
             }
         }
         assert_eq!(interpolated(&WEBP[0], 80), 8229);
-        assert_eq!(interpolated(&WEBP[0], 0), 100);
+        assert_eq!(interpolated(&WEBP[0], 0), 0);
         let extremes = [Size::new(1, 1), Size::new(16_383, 16_383)];
         for size in sizes.into_iter().chain(extremes) {
             let all: Vec<u16> = (1..=100).map(|q| webp(JpegQuality(q), size).0).collect();
@@ -177,6 +197,20 @@ mod tests {
         }
         assert_eq!(avif(JpegQuality(85), Chroma::Half, extremes[0]), AvifQuantiser(14));
         assert_eq!(avif(JpegQuality(85), Chroma::Half, extremes[1]), AvifQuantiser(10));
+    }
+
+    /// A picture that takes twice the bits of most is asked for more and more up to 100, where all are asked for the same.
+    #[test]
+    fn trims_end_at_100() {
+        for size in [500, 1000, 2000].map(|w| Size::new(w, w * 3 / 4)) {
+            let of = |trim: fn(JpegQuality, Size) -> Trim| (92..=100).map(move |q| trim(JpegQuality(q), size));
+            for last in [webp_trim, avif_trim].map(|trim| trim(JpegQuality(100), size)) {
+                assert_eq!((last.per_bit, last.per_flat), (0, 0), "{size}");
+            }
+            let busy = |trim: Trim| trim.usual + trim.per_bit;
+            assert!(of(webp_trim).map(busy).is_sorted(), "{size}");
+            assert!(of(avif_trim).map(busy).is_sorted_by(|a, b| a >= b), "{size}");
+        }
     }
 
     #[test]
