@@ -150,10 +150,11 @@ async fn file(target: &ContentTarget<'_>, commands: ContentCommands) -> Result<S
     Ok(StaticFile { file, meta })
 }
 
-/// The record's time if it says one, else the file's.
+/// The record's time if it says one, else the file's; one to come is now.
 fn last_modified(target: &ContentTarget<'_>, version: &Version) -> SystemTime {
     let of_file = Duration::from_nanos(u64::try_from(version.modified_ns).unwrap_or(0));
-    UNIX_EPOCH + target.record.and_then(|record| record.timestamp_s).map_or(of_file, Duration::from_secs)
+    let changed = target.record.and_then(|record| record.timestamp_s).map_or(of_file, Duration::from_secs);
+    (UNIX_EPOCH + changed).min(SystemTime::now())
 }
 
 /// A hash of the file's state. While another change could leave the same state behind, nobody may put pieces of the two

@@ -67,10 +67,11 @@ impl Freshness {
         }
     }
 
-    /// Of a reply that a better one will replace.
+    /// Of a reply that a better one will replace: nobody needs it while that one is made.
     pub(super) fn brief(self) -> Self {
         let most = limits::BRIEF_TTL_S_MAX;
-        Self { max_age_s: Some(self.max_age_s.map_or(most, |seconds| seconds.min(most))), ..self }
+        let max_age_s = self.max_age_s.map_or(most, |seconds| seconds.min(most));
+        Self { max_age_s: Some(max_age_s), stale_while_revalidate_s: 0, ..self }
     }
 }
 
@@ -138,7 +139,7 @@ impl Outline {
         let version = found.newest();
         let of_record = target.object.record.and_then(|(_, record)| record.timestamp_s);
         let meta = Meta {
-            last_modified: target.company.use_last_modified.then(|| last_modified(version, stamp, of_record)),
+            last_modified: last_modified(version, stamp, of_record).filter(|_| target.company.use_last_modified),
             size: plan.size,
             plan_key: plan.key(),
             ..Meta::of_request(commands, target)
@@ -154,11 +155,9 @@ impl Outline {
             Some(verdict) => Some(verdict.served),
             None => plan.encode.candidates.is_empty().then_some(plan.encode.requested),
         };
-        let reason = match decision.format_reason {
-            FormatReason::Candidates => verdict.map(Verdict::reason),
-            FormatReason::Off | FormatReason::Ineligible | FormatReason::Unsupported => {
-                Some(decision.format_reason.word())
-            }
+        let reason = match verdict {
+            Some(verdict) => Some(decision.format_reason.told(verdict)),
+            None => Some(decision.format_reason).filter(|why| *why != FormatReason::Candidates).map(FormatReason::word),
         };
         let is_brief = is_of_unsettled || verdict.is_some_and(Verdict::is_hurried);
         // Whoever asks about such a one is told that it is right, unchecked: he must not ask.
@@ -183,11 +182,13 @@ impl Outline {
     }
 }
 
-/// The newest time involved: that of the record if it says one, else of the source; or of the asset's last invalidation.
-fn last_modified(version: &Version, stamp: Stamp, of_record: Option<u64>) -> SystemTime {
+/// The newest time involved: that of the record if it says one, else of the source; or of the asset's last invalidation. None of
+/// a source that has no time. One to come is now [RFC 9110 8.8.2.1].
+fn last_modified(version: &Version, stamp: Stamp, of_record: Option<u64>) -> Option<SystemTime> {
     let source_ns = u64::try_from(version.modified_ns).unwrap_or(0);
     let changed = of_record.map_or(Duration::from_nanos(source_ns), Duration::from_secs);
-    UNIX_EPOCH + changed.max(Duration::from_millis(stamp.changed_ms))
+    let newest = changed.max(Duration::from_millis(stamp.changed_ms));
+    (!newest.is_zero()).then(|| (UNIX_EPOCH + newest).min(SystemTime::now()))
 }
 
 /// Seconds to live; −1 hours is for ever.
@@ -219,7 +220,8 @@ mod tests {
     fn what_a_better_one_will_replace_is_kept_for_a_minute_at_most() {
         for (company, brief) in [(None, 60), (Some(36_000), 60), (Some(30), 30), (Some(0), 0)] {
             let of_company = Freshness { is_kept: true, max_age_s: company, stale_while_revalidate_s: 5 };
-            assert_eq!(of_company.brief(), Freshness { max_age_s: Some(brief), ..of_company });
+            let of_brief = Freshness { is_kept: true, max_age_s: Some(brief), stale_while_revalidate_s: 0 };
+            assert_eq!(of_company.brief(), of_brief);
         }
     }
 
@@ -237,9 +239,19 @@ mod tests {
     #[test]
     fn the_newest_time_is_the_last_modification() {
         let version = Version { modified_ns: 5_000_000_001, ..Version::default() };
-        let at =
-            |changed_ms| last_modified(&version, Stamp { id: 0, changed_ms }, None).duration_since(UNIX_EPOCH).unwrap();
+        let at = |changed_ms| {
+            let time = last_modified(&version, Stamp { id: 0, changed_ms }, None).unwrap();
+            time.duration_since(UNIX_EPOCH).unwrap()
+        };
         assert_eq!(at(0), Duration::from_nanos(5_000_000_001));
         assert_eq!(at(6_000), Duration::from_secs(6));
+        assert_eq!(last_modified(&Version::default(), Stamp { id: 0, changed_ms: 0 }, None), None);
+    }
+
+    #[test]
+    fn no_time_to_come_is_told() {
+        let version = Version { modified_ns: i128::from(u64::MAX / 2), ..Version::default() };
+        let time = last_modified(&version, Stamp { id: 0, changed_ms: 0 }, None).unwrap();
+        assert!(time <= SystemTime::now());
     }
 }
