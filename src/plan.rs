@@ -638,6 +638,11 @@ impl FormatReason {
             Self::Candidates => "candidates",
         }
     }
+
+    /// The one that a reply says: of candidates, what came of them.
+    pub fn told(self, verdict: &Verdict) -> &'static str {
+        if self == Self::Candidates { verdict.reason() } else { self.word() }
+    }
 }
 
 /// Raise it whenever the same plan comes to other bytes than before: another encoder or release of one, another default

@@ -284,7 +284,7 @@ fn report(source: &Path, to: &str, rendition: &Rendition) -> serde_json::Value {
         "ignored": meta.ignored,
         "plan": format!("{:016x}", meta.plan_key),
         "decision": explain::decision(&rendition.decision),
-        "verdict": explain::verdict(&rendition.verdict),
+        "verdict": explain::verdict(&rendition.verdict, &rendition.decision),
         "reason": meta.reason,
         "engine": rendition.engine,
         "decode_ms": ms(rendition.timings.decode),

@@ -324,12 +324,16 @@ impl Derivatives {
         while let Some(derivatives) = this.upgrade() {
             if let Some(slot) = derivatives.sched.spare() {
                 let Some(upgrade) = derivatives.upgrades.next() else { return };
-                let made = derivatives.upgrade(upgrade, slot).await;
+                let made = derivatives.upgrade(upgrade.clone(), slot).await;
                 derivatives.upgrades.done();
                 match made {
                     Ok(()) => continue,
-                    // A client came first, most likely. The next hit on it puts it in line again.
-                    Err(error) => tracing::debug!(%error, "not made anew"),
+                    Err(Error::Busy { .. }) => {
+                        tracing::debug!(asset = upgrade.id, "not made anew yet: a client came first");
+                        // Somebody is at the line: this.
+                        derivatives.upgrades.add(upgrade);
+                    }
+                    Err(error) => tracing::debug!(asset = upgrade.id, %error, "not made anew"),
                 }
             }
             drop(derivatives);

@@ -56,8 +56,8 @@ pub(super) fn plan(plan: &Plan) -> Value {
     })
 }
 
-/// What came of it.
-pub fn verdict(verdict: &Verdict) -> Value {
+/// What came of it, with the reason that the reply says.
+pub fn verdict(verdict: &Verdict, decision: &Decision) -> Value {
     let tried = |(spec, bytes): &(EncodeSpec, u64)| {
         let mut tried = self::spec(spec);
         tried["bytes"] = json!(bytes);
@@ -65,7 +65,7 @@ pub fn verdict(verdict: &Verdict) -> Value {
     };
     json!({
         "served": verdict.served.mime(),
-        "reason": verdict.reason(),
+        "reason": decision.format_reason.told(verdict),
         "saved_bytes": verdict.saved(),
         "tried": verdict.tried.iter().map(tried).collect::<Vec<_>>(),
         "skipped": verdict.skipped.iter().map(spec).collect::<Vec<_>>(),

@@ -224,7 +224,7 @@ impl Service {
                 "hints_wanted": decide::hints_wanted(&commands, company),
                 "ignored": commands.ignored,
                 "plan": explain::plan(&plan),
-                "verdict": known.as_ref().map(|entry| explain::verdict(&entry.note.verdict)),
+                "verdict": known.as_ref().map(|entry| explain::verdict(&entry.note.verdict, &decision)),
                 "placement": known.and_then(|entry| entry.note.placement).map(explain::placement),
             }))
         })

@@ -1,7 +1,7 @@
 //! Renditions that left a candidate out for lack of time wait here to be made anew while no client waits.
 //!
-//! Invariants: one at a time; each waits once; what is forgotten, because too many wait or a client came first, is asked
-//! for again by the next hit on it.
+//! Invariants: one at a time; each waits once; where a client comes first, it waits once more; what is forgotten, because too
+//! many wait, is asked for again by the next hit on it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,7 @@ use crate::plan::Plan;
 pub(super) type Finder = Arc<dyn Fn() -> Result<Found> + Send + Sync>;
 
 /// A rendition to be made anew.
+#[derive(Clone)]
 pub(super) struct Upgrade {
     /// What it is kept under.
     pub(super) key: u128,
