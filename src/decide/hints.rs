@@ -264,7 +264,7 @@ fn legacy(agent: &str) -> Option<Legacy> {
     // On the Mac only Safari says Version/, and iPads say that they are Macs. Versions 14 and 15 ran on macOS 10 too, where
     // they read no WebP, and call both systems 10: what tells them apart is that only the newer names WebP in `Accept`.
     let mac = version("Version/").filter(|_| agent.contains("Macintosh") && agent.contains("Safari/"));
-    let mac = mac.filter(|_| !agent.contains("Chrome/"));
+    let mac = mac.filter(|_| !agent.contains("Chrome/") && version("Mac OS X ").is_none_or(|system| system < 11));
     (ios.is_some_and(|v| v < 14) || mac.is_some_and(|v| v < 16)).then_some(Legacy::Safari)
 }
 
@@ -368,6 +368,11 @@ mod tests {
             ),
             (
                 "(Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/16.0 Safari/605.1.15",
+                None,
+            ),
+            // Some call macOS 11 by its name.
+            (
+                "(Macintosh; Intel Mac OS X 11_2_3) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/14.0.3 Safari/605.1.15",
                 None,
             ),
             // iOS, whatever browser stands before it.

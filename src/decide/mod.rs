@@ -30,8 +30,8 @@ pub fn decide(commands: &Commands, header: &Header, company: &Company, hints: &H
 
     let (mut dpr, mut dpr_reason) = match (asked_ratio(commands, company), hints.dpr) {
         (Asked::Nothing, _) => (Ratio::ONE, DprReason::Off),
+        (Asked::This(_) | Asked::Detected, _) if width_has_ratio => (Ratio::ONE, DprReason::Width),
         (Asked::This(ratio), _) => (ratio, DprReason::Url),
-        (Asked::Detected, _) if width_has_ratio => (Ratio::ONE, DprReason::Width),
         (Asked::Detected, Some(ratio)) => (stepped(ratio), DprReason::Hint),
         (Asked::Detected, None) => (Ratio::ONE, DprReason::NoHint),
     };
