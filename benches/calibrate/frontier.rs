@@ -322,7 +322,7 @@ fn panel(title: &str, dots: &[Dot]) -> String {
             )
             .expect("text");
         }
-        if let Some(last) = own.last() {
+        if let Some(last) = own.iter().max_by(|a, b| a.x.total_cmp(&b.x)) {
             writeln!(
                 out,
                 "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\" font-weight=\"bold\">{name}</text>",
