@@ -12,10 +12,10 @@ pub(crate) struct Bars {
     pub(crate) theirs_ms: Option<f64>,
 }
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 930.0;
 /// Where bars begin and may end.
-const LEFT: f64 = 330.0;
-const RIGHT: f64 = 790.0;
+const LEFT: f64 = 400.0;
+const RIGHT: f64 = 860.0;
 const TOP: f64 = 58.0;
 const BAR: f64 = 13.0;
 const ROW: f64 = 42.0;
