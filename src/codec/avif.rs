@@ -22,7 +22,7 @@ const YCBCR: [u8; 3] = [1, 13, 6];
 const IDENTITY: [u8; 3] = [1, 13, 0];
 /// Nothing: alpha has no colour.
 const UNSPECIFIED: [u8; 3] = [2, 2, 2];
-/// libaom's speed for planes without loss: slower ones save little (`docs/measurements.md`).
+/// libaom's speed for planes without loss: its fastest.
 pub(super) const LOSSLESS_SPEED: u8 = 9;
 
 /// Encodes grey, RGB or Y Cb Cr planes, with alpha unless it is opaque everywhere. Planes that come with half-size chroma

@@ -38,8 +38,8 @@ pub fn dealt<const N: usize>(pixels: &[u8]) -> [Vec<u8>; N] {
     planes
 }
 
-/// The same of pixels that nobody needs any more. Where they are many, their memory goes back to the system while the planes
-/// grow, so that both are never there whole.
+/// The same of pixels that nobody needs any more, `N` bytes each. Those of a block over `HEAP_BLOCK_BYTES_MAX` go back to the
+/// system while the planes grow.
 pub fn dealt_out<const N: usize>(mut pixels: Vec<u8>) -> [Vec<u8>; N] {
     if pixels.capacity() <= limits::HEAP_BLOCK_BYTES_MAX {
         return dealt(&pixels);
